@@ -1,0 +1,67 @@
+import type { Graph, Param, ParamKind } from '../graph/index.ts';
+
+export type WeightDtype = 'f32' | 'f16' | 'i8';
+
+/**
+ * A parameter as it is stored and handed to an engine.
+ *
+ * - `matrix`, torch shape `[n, k]` or `[n, c, kh, kw]`: panels of 8 output columns,
+ *   `[ceil(n/8)][k'][8]`, where k' runs over (kh, kw, c); columns past n are zero. For `i8` the
+ *   value is `data · scales[column]`, one float32 scale per column (zero past n).
+ * - `vector`: float32, whatever the file had.
+ * - `table` `[rows, dim]`: rows as they are, `f32` or `f16`.
+ *
+ * `data` is little-endian: float32, float16 bits, or int8.
+ */
+export interface PackedParam {
+  readonly name: string;
+  readonly kind: ParamKind;
+  readonly shape: readonly number[];
+  readonly dtype: WeightDtype;
+  readonly data: Uint8Array;
+  readonly scales?: Float32Array;
+}
+
+/** The weights of one model part, resident in an engine; shared by every size it is compiled for. */
+export interface Weights {
+  /** Takes one parameter; resolves when its bytes have been taken over. */
+  set(param: PackedParam): Promise<void>;
+  readonly bytes: number;
+  dispose(): void;
+}
+
+/** What a compiled model needs, in bytes. */
+export interface ProgramReport {
+  readonly arenaBytes: number;
+  readonly liveBytes: number;
+  readonly weightBytes: number;
+  /** Steps (dispatches) per prompt and per denoising step. */
+  readonly onceSteps: number;
+  readonly perStepSteps: number;
+}
+
+/** A model compiled for one set of shapes. Calls must not overlap. */
+export interface Program {
+  readonly report: ProgramReport;
+  /** Writes an input, NHWC, all of it. Inputs keep their values from run to run. */
+  write(input: string, data: Float32Array | Int32Array): void;
+  /**
+   * Computes the outputs; the `once` part only where one of its inputs was written since.
+   * @throws SDError `ABORTED` when the signal fires; the program stays usable.
+   */
+  run(signal?: AbortSignal): Promise<void>;
+  /** Reads an output, NHWC, as a copy. */
+  read(output: string): Promise<Float32Array>;
+  dispose(): void;
+}
+
+/** A compute engine. */
+export interface Backend {
+  readonly name: 'reference' | 'wasm' | 'webgpu';
+  /** What it found: threads, SIMD kind, adapter; for people and bug reports. */
+  readonly description: string;
+  /** Makes room for the parameters of one model part. */
+  createWeights(params: Iterable<Param>, dtype: WeightDtype): Promise<Weights>;
+  compile(graph: Graph, weights: Weights): Promise<Program>;
+  dispose(): Promise<void>;
+}
