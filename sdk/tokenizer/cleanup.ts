@@ -1,0 +1,52 @@
+import { CONTROL_FLAG, KIND_MASK, KIND_SPACE } from './byte-pair.ts';
+
+/** Gives the Unicode class of a code point; see `BytePairEncoder.classify`. */
+export type Classify = (code: number) => number;
+
+/**
+ * The cleanup of Hugging Face's slow CLIPTokenizer without ftfy: BERT's BasicTokenizer with
+ * strip_accents=False and do_split_on_punc=False. The words it makes stay apart by white space,
+ * which the split that follows skips, so they are not joined again here.
+ */
+export function cleanSlow(text: string, classify: Classify): string {
+  let clean = '';
+  for (const char of text) {
+    const code = char.codePointAt(0) as number;
+    if (code >= 0x20 && code < 0x7f) {
+      clean += char;
+      continue;
+    }
+    const flags = classify(code);
+    const isBreak = code === 0x09 || code === 0x0a || code === 0x0d;
+    if (isBreak) clean += ' ';
+    else if (code === 0xfffd || (flags & CONTROL_FLAG) !== 0) continue;
+    else if ((flags & KIND_MASK) === KIND_SPACE) clean += ' ';
+    else if (isIdeograph(code)) clean += ` ${char} `;
+    else clean += char;
+  }
+  return clean.normalize('NFC').toLowerCase();
+}
+
+/** The CJK blocks of BERT's `_is_chinese_char`. */
+function isIdeograph(code: number): boolean {
+  return (
+    (code >= 0x4e00 && code <= 0x9fff) ||
+    (code >= 0x3400 && code <= 0x4dbf) ||
+    (code >= 0x20000 && code <= 0x2a6df) ||
+    (code >= 0x2a700 && code <= 0x2b73f) ||
+    (code >= 0x2b740 && code <= 0x2b81f) ||
+    (code >= 0x2b820 && code <= 0x2ceaf) ||
+    (code >= 0xf900 && code <= 0xfaff) ||
+    (code >= 0x2f800 && code <= 0x2fa1f)
+  );
+}
+
+/**
+ * The normaliser of CLIPTokenizerFast: NFC, then lower-case code point by code point as Rust's
+ * `char::to_lowercase` does, without the final sigma that JavaScript would make of a whole word.
+ */
+export function cleanFast(text: string): string {
+  let clean = '';
+  for (const char of text.normalize('NFC')) clean += char.toLowerCase();
+  return clean;
+}
