@@ -1,7 +1,16 @@
 #!/bin/sh
-# Installs what the GPU tests run on. Mesa's lavapipe 25 (a Vulkan driver on the CPU) is only in
+# Installs what the browser and GPU tests run on: Chromium, Firefox, Mesa. Mesa's lavapipe 25 (a Vulkan driver on the CPU) is only in
 # Debian's backports, whose source is derived from the sources the machine already uses.
 set -eu
+
+missing=
+command -v chromium >/dev/null || missing="$missing chromium"
+command -v firefox-esr >/dev/null || missing="$missing firefox-esr"
+if [ -n "$missing" ]; then
+  apt-get update
+  # shellcheck disable=SC2086 # a list of packages
+  DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
+fi
 
 sources=/etc/apt/sources.list.d
 backports="$sources/backports.sources"

@@ -1,0 +1,3 @@
+import { VERSION } from '../version.ts';
+
+postMessage({ sd: 'ready', version: VERSION });
