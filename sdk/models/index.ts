@@ -1,0 +1,5 @@
+export * from './clip-text.ts';
+export * from './unet.ts';
+export * from './vae.ts';
+export * from './taesd.ts';
+export { ConfigReader, type ConfigJson } from './config.ts';

@@ -1,0 +1,28 @@
+/**
+ * Latents and pictures are NCHW in samplers and generators, as torch draws them, and NHWC in the
+ * models. They change order here, at the models' border.
+ */
+
+/** `[batch, channels, height, width]` → `[batch, height, width, channels]`. */
+export function toNhwc(x: Float32Array, shape: readonly number[]): Float32Array {
+  const [batch, channels, height, width] = shape;
+  const pixels = height * width;
+  const y = new Float32Array(x.length);
+  for (let b = 0; b < batch; b++)
+    for (let c = 0; c < channels; c++)
+      for (let p = 0; p < pixels; p++)
+        y[(b * pixels + p) * channels + c] = x[(b * channels + c) * pixels + p];
+  return y;
+}
+
+/** `[batch, height, width, channels]` → `[batch, channels, height, width]`; the shape is the latter. */
+export function toNchw(x: Float32Array, shape: readonly number[]): Float32Array {
+  const [batch, channels, height, width] = shape;
+  const pixels = height * width;
+  const y = new Float32Array(x.length);
+  for (let b = 0; b < batch; b++)
+    for (let p = 0; p < pixels; p++)
+      for (let c = 0; c < channels; c++)
+        y[(b * channels + c) * pixels + p] = x[(b * pixels + p) * channels + c];
+  return y;
+}
