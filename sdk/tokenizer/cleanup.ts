@@ -1,3 +1,5 @@
+import { htmlUnescape } from './ftfy/html.ts';
+import { fixText } from './ftfy/index.ts';
 import { CONTROL_FLAG, KIND_MASK, KIND_SPACE } from './byte-pair.ts';
 
 /** Gives the Unicode class of a code point; see `BytePairEncoder.classify`. */
@@ -49,4 +51,17 @@ export function cleanFast(text: string): string {
   let clean = '';
   for (const char of text.normalize('NFC')) clean += char.toLowerCase();
   return clean;
+}
+
+/**
+ * The cleanup of the slow CLIPTokenizer where ftfy is installed. It also collapses white space, which
+ * the split skips anyway.
+ */
+export function cleanFtfy(text: string): string {
+  return fixText(text).toLowerCase();
+}
+
+/** The cleanup of openai/CLIP: HTML is unescaped twice more, names without semicolon included. */
+export function cleanOpenAI(text: string): string {
+  return htmlUnescape(htmlUnescape(fixText(text))).toLowerCase();
 }

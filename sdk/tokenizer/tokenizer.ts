@@ -1,7 +1,7 @@
 import { SDError } from '../errors.ts';
 import { AddedTokenSplitter } from './added-tokens.ts';
 import { BytePairEncoder } from './byte-pair.ts';
-import { cleanFast, cleanSlow } from './cleanup.ts';
+import { cleanFast, cleanFtfy, cleanOpenAI, cleanSlow } from './cleanup.ts';
 import { joinTokens } from './decode.ts';
 import { plainToken, resolveSpecialTokens } from './special-tokens.ts';
 import type { SpecialTokens } from './special-tokens.ts';
@@ -22,11 +22,13 @@ export interface TokenizerFiles {
 }
 
 /**
- * "The CLIP tokenizer" is several different functions, which agree on plain English only:
+ * "The CLIP tokenizer" is four different functions, which agree on plain English only:
  * - `slow`: transformers ≤ 4 CLIPTokenizer without ftfy, as a plain install of diffusers has it;
- * - `fast`: CLIPTokenizerFast, which is the only one in transformers ≥ 5.
+ * - `slow-ftfy`: the same with ftfy installed (CompVis, A1111);
+ * - `fast`: CLIPTokenizerFast, which is the only one in transformers ≥ 5;
+ * - `openai`: `clip.simple_tokenizer` of openai/CLIP.
  */
-export type TokenizerVariant = 'slow' | 'fast';
+export type TokenizerVariant = 'slow' | 'slow-ftfy' | 'fast' | 'openai';
 
 /** CLIP's byte-level BPE tokenizer. The text work is TypeScript, split and merges are WebAssembly. */
 export class Tokenizer {
@@ -63,7 +65,8 @@ export class Tokenizer {
       const id = given ?? ids.get(token.content) ?? ids.size;
       ids.set(token.content, id);
       this.#tokenOf.set(id, token.content);
-      this.#splitter.add(token, id);
+      // OpenAI's tokenizer knows no added tokens: its two markers are found by the split.
+      if (variant !== 'openai') this.#splitter.add(token, id);
       if (!token.special || id >= vocabularySize) this.#standalone.add(token.content);
     }
     this.bos = ids.get(special.bos.content) as number;
@@ -206,5 +209,7 @@ export class Tokenizer {
 /** The cleanup of each variant, before the split into words. */
 const CLEANUPS: Record<TokenizerVariant, (text: string, encoder: BytePairEncoder) => string> = {
   slow: (text, encoder) => cleanSlow(text, (code) => encoder.classify(code)),
+  'slow-ftfy': (text) => cleanFtfy(text),
   fast: (text) => cleanFast(text),
+  openai: (text) => cleanOpenAI(text),
 };

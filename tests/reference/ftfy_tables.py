@@ -1,0 +1,101 @@
+"""Writes the character tables of sdk/tokenizer/ftfy from ftfy 6.3.1 (Apache-2.0) and Python's html.
+
+    python tests/reference/ftfy_tables.py sdk/tokenizer/ftfy
+"""
+
+import html.entities
+import sys
+from pathlib import Path
+
+from ftfy.badness import MOJIBAKE_CATEGORIES
+from ftfy.chardata import CHARMAP_ENCODINGS, LIGATURES, UTF8_CLUES
+
+
+def escape(code):
+    if code in (0x27, 0x5C):
+        return "\\" + chr(code)
+    if 0x20 <= code < 0x7F:
+        return chr(code)
+    if code < 0x100:
+        return chr(code) if code > 0xA0 and code != 0xAD else f"\\x{code:02x}"
+    visible = code < 0x2000 or 0x2100 <= code < 0xE000
+    return chr(code) if visible else f"\\u{code:04x}"
+
+
+def quote(text):
+    return "'" + "".join(escape(ord(char)) for char in text) + "'"
+
+
+def class_members(text):
+    """The members of a character class written with ranges, sorted and with ranges again."""
+    codes, i = set(), 0
+    while i < len(text):
+        if i + 2 < len(text) and text[i + 1] == "-":
+            codes.update(range(ord(text[i]), ord(text[i + 2]) + 1))
+            i += 3
+        else:
+            codes.add(ord(text[i]))
+            i += 1
+    out, codes = "", sorted(codes)
+    while codes:
+        first = last = codes.pop(0)
+        while codes and codes[0] == last + 1:
+            last = codes.pop(0)
+        span = range(first, last + 1)
+        out += chr(first) + "-" + chr(last) if len(span) > 3 else "".join(map(chr, span))
+    return quote(out)
+
+
+def tables():
+    yield "// Made by tests/reference/ftfy_tables.py; do not edit."
+    yield "// From ftfy 6.3.1, Copyright 2023 Robyn Speer, Apache License 2.0 (see LICENSE in this folder)."
+    yield ""
+    yield "/** ftfy's MOJIBAKE_CATEGORIES, as members of a character class. */"
+    yield "export const CATEGORY = {"
+    for name, members in MOJIBAKE_CATEGORIES.items():
+        yield f"  {name}: {class_members(members)},"
+    yield "};"
+    yield ""
+    yield "/** ftfy's UTF8_CLUES, as members of a character class. */"
+    yield "export const CLUE = {"
+    for name, members in UTF8_CLUES.items():
+        yield f"  {name}: {class_members(members)},"
+    yield "};"
+    yield ""
+    yield "/** What bytes 0x80 … 0xFF stand for in each encoding, in the order ftfy tries them. */"
+    yield "export const CODE_PAGES: Record<string, string> = {"
+    for name in CHARMAP_ENCODINGS:
+        if name != "latin-1":
+            yield f"  {name!r}: {quote(bytes(range(0x80, 0x100)).decode(name))},"
+    yield "};"
+    yield ""
+    yield "/** Latin ligatures and digraphs → letters. */"
+    yield "export const LIGATURES: Record<string, string> = {"
+    for code, letters in LIGATURES.items():
+        yield f"  {quote(chr(code))}: {quote(letters)},"
+    yield "};"
+
+
+def entities():
+    """One string: name, `!` if it also counts without its semicolon, code points in hexadecimal."""
+    names = html.entities.html5
+    yield "// Made by tests/reference/ftfy_tables.py; do not edit."
+    yield "// HTML5's named character references: name, `!` where the semicolon may be missing, code points."
+    line, lines = "", []
+    for name in sorted(names):
+        if not name.endswith(";"):
+            continue
+        mark = "!" if name[:-1] in names else ""
+        entry = f"{name[:-1]}{mark} {'+'.join(f'{ord(c):x}' for c in names[name])},"
+        if len(line) + len(entry) > 92:
+            lines.append(line)
+            line = ""
+        line += entry
+    lines.append(line.rstrip(","))
+    yield "export const ENTITIES ="
+    yield " +\n".join(f"  '{text}'" for text in lines) + ";"
+
+
+folder = Path(sys.argv[1])
+(folder / "tables.ts").write_text("\n".join(tables()) + "\n", encoding="utf-8")
+(folder / "entities.ts").write_text("\n".join(entities()) + "\n", encoding="utf-8")
