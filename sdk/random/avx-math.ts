@@ -40,8 +40,8 @@ export function logf(value: number): number {
 }
 
 const FOUR_OVER_PI = f(1.27323954473516);
-const [DP1, DP2, DP3] = [-0.78515625, -2.4187564849853516e-4, -3.77489497744594108e-8].map(f);
-const COS_POLY = [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2].map(f);
+const [DP1, DP2, DP3] = [-0.78515625, -2.4187564849853516e-4, -3.774894977445941e-8].map(f);
+const COS_POLY = [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568e-2].map(f);
 const SIN_POLY = [-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1].map(f);
 
 /** `[sin, cos]` of a non-negative f32 angle. */

@@ -1,0 +1,120 @@
+import { SDError } from '../errors.ts';
+import { ddim } from './ddim.ts';
+import { ddpm } from './ddpm.ts';
+import type { SamplerEntry } from './define.ts';
+import { euler } from './euler.ts';
+import { KNOWN_NAMES, knownName, plain } from './names.ts';
+import { pndm } from './pndm.ts';
+import type { Sampler, Schedule, SchedulerConfig, StepOptions } from './sampler.ts';
+
+export type { Sampler, Schedule, SchedulerConfig, StepOptions, StepResult } from './sampler.ts';
+
+/** Every sampler there is. A new one is a file of its own and a line here. */
+const SAMPLERS: readonly SamplerEntry[] = [ddim, ddpm, euler, pndm];
+
+/** What {@link createSampler} accepts: names people know (a schedule may follow) and class names. */
+export const samplerNames: readonly string[] = [
+  ...Object.entries(KNOWN_NAMES)
+    .filter(([, { className }]) => SAMPLERS.some((entry) => entry.className === className))
+    .map(([name]) => name),
+  ...SAMPLERS.map(({ className }) => className),
+];
+
+/**
+ * Makes one run of a sampler.
+ *
+ * @param name one of {@link samplerNames} in any case, with a schedule after it if wanted:
+ *   `'DPM++ 2M Karras'`, `'Euler a'`, `'DPMSolverMultistepScheduler'`, `'euler sgm_uniform'`
+ * @param checkpoint the model's `scheduler_config.json`, of whatever class
+ * @param schedule a number of steps, or custom timesteps or σ
+ * @param overrides settings that win over the checkpoint's and the name's
+ * @throws SDError INVALID_OPTION on a name, setting or schedule that cannot be
+ */
+export function createSampler(
+  name: string,
+  checkpoint: SchedulerConfig,
+  schedule: number | Schedule,
+  overrides: SchedulerConfig = {},
+): Sampler {
+  const { entry, settings } = findSampler(name);
+  for (const setting of Object.keys(settings)) {
+    if (!entry.settings.includes(setting)) {
+      throw invalid(`'${name}' cannot be: ${entry.className} has no setting '${setting}'.`);
+    }
+  }
+  const plan = typeof schedule === 'number' ? { steps: schedule } : schedule;
+  checkSchedule(entry, plan, checkpoint, overrides);
+  return entry.create(checkpoint, { ...settings, ...overrides }, plan);
+}
+
+/**
+ * The options of a step that this sampler knows, for refusing the others ("eta where it is not
+ * taken") before any work.
+ * @throws SDError INVALID_OPTION on an unknown name
+ */
+export function stepOptionsOf(name: string): readonly (keyof StepOptions)[] {
+  return findSampler(name).entry.stepOptions;
+}
+
+function findSampler(name: string): { entry: SamplerEntry; settings: SchedulerConfig } {
+  const known = knownName(name);
+  const className = known?.className ?? name;
+  const entry = SAMPLERS.find((sampler) => plain(sampler.className) === plain(className));
+  if (!entry) {
+    throw invalid(`There is no sampler '${name}'. Did you mean ${nearest(name).join(', ')}?`);
+  }
+  return { entry, settings: known?.settings ?? {} };
+}
+
+function checkSchedule(
+  entry: SamplerEntry,
+  schedule: Schedule,
+  checkpoint: SchedulerConfig,
+  overrides: SchedulerConfig,
+): void {
+  const given = (['steps', 'timesteps', 'sigmas'] as const).filter((key) => schedule[key]);
+  if (given.length > 1) throw invalid('Give one of steps, timesteps and sigmas.');
+  for (const kind of ['timesteps', 'sigmas'] as const) {
+    if (schedule[kind] && !entry.takes.includes(kind)) {
+      throw invalid(`${entry.className} does not take custom ${kind}.`);
+    }
+  }
+  if (schedule.sigmas) {
+    const descending = schedule.sigmas.every((s, i, all) => s >= 0 && (i === 0 || s < all[i - 1]));
+    if (!descending || schedule.sigmas.length < 2) {
+      throw invalid('Custom sigmas must descend and end with the final one, mostly 0.');
+    }
+  }
+  if (schedule.timesteps || schedule.sigmas) return;
+  const train = Number(overrides.num_train_timesteps ?? checkpoint.num_train_timesteps ?? 1000);
+  if (!Number.isInteger(schedule.steps) || schedule.steps! < 1 || schedule.steps! > train) {
+    throw invalid(`Steps must be a whole number from 1 to ${train}, but are ${schedule.steps}.`);
+  }
+}
+
+/** The three known names with the fewest edits from `name`. */
+function nearest(name: string): readonly string[] {
+  const wanted = plain(name);
+  return samplerNames
+    .map((known) => ({ known, distance: editDistance(wanted, plain(known)) }))
+    .sort((a, b) => a.distance - b.distance)
+    .slice(0, 3)
+    .map(({ known }) => known);
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, row[j] + 1, next[j - 1] + 1));
+    }
+    row = next;
+  }
+  return row[b.length];
+}
+
+function invalid(message: string): SDError {
+  return new SDError('INVALID_OPTION', message);
+}

@@ -1,0 +1,92 @@
+import type { SchedulerConfig } from './sampler.ts';
+
+/** A name people know: the diffusers class behind it, and the settings it stands for. */
+interface KnownName {
+  readonly className: string;
+  readonly settings?: SchedulerConfig;
+}
+
+const SDE = { algorithm_type: 'sde-dpmsolver++' };
+
+/** The names of A1111 and of the papers, as people write them. */
+export const KNOWN_NAMES: Readonly<Record<string, KnownName>> = {
+  'Euler a': { className: 'EulerAncestralDiscreteScheduler' },
+  Euler: { className: 'EulerDiscreteScheduler' },
+  LMS: { className: 'LMSDiscreteScheduler' },
+  Heun: { className: 'HeunDiscreteScheduler' },
+  DPM2: { className: 'KDPM2DiscreteScheduler' },
+  'DPM2 a': { className: 'KDPM2AncestralDiscreteScheduler' },
+  'DPM++ 2M': { className: 'DPMSolverMultistepScheduler' },
+  'DPM++ 2M SDE': { className: 'DPMSolverMultistepScheduler', settings: SDE },
+  'DPM++ 2M SDE Heun': {
+    className: 'DPMSolverMultistepScheduler',
+    settings: { ...SDE, solver_type: 'heun' },
+  },
+  'DPM++ 3M': { className: 'DPMSolverMultistepScheduler', settings: { solver_order: 3 } },
+  'DPM++ 3M SDE': {
+    className: 'DPMSolverMultistepScheduler',
+    settings: { ...SDE, solver_order: 3 },
+  },
+  'DPM++ 2S': { className: 'DPMSolverSinglestepScheduler' },
+  'DPM++ SDE': { className: 'DPMSolverSDEScheduler' },
+  UniPC: { className: 'UniPCMultistepScheduler' },
+  DEIS: { className: 'DEISMultistepScheduler' },
+  DDIM: { className: 'DDIMScheduler' },
+  DDPM: { className: 'DDPMScheduler' },
+  PNDM: { className: 'PNDMScheduler' },
+  PLMS: { className: 'PNDMScheduler', settings: { skip_prk_steps: true } },
+  LCM: { className: 'LCMScheduler' },
+  TCD: { className: 'TCDScheduler' },
+};
+
+/** The names of ComfyUI, where they are not another spelling of the above. */
+const COMFY_NAMES: Readonly<Record<string, string>> = {
+  'euler ancestral': 'Euler a',
+  'dpm 2': 'DPM2',
+  'dpm 2 ancestral': 'DPM2 a',
+  'dpm2 ancestral': 'DPM2 a',
+  'dpmpp 2m': 'DPM++ 2M',
+  'dpmpp 2m sde': 'DPM++ 2M SDE',
+  'dpmpp 2m sde heun': 'DPM++ 2M SDE Heun',
+  'dpmpp 3m sde': 'DPM++ 3M SDE',
+  'dpmpp sde': 'DPM++ SDE',
+  'uni pc': 'UniPC',
+  'uni pc bh2': 'UniPC',
+};
+
+/** How σ are spaced, as written after a sampler's name. */
+const SCHEDULES: Readonly<Record<string, SchedulerConfig>> = {
+  karras: { use_karras_sigmas: true },
+  exponential: { use_exponential_sigmas: true },
+  beta: { use_beta_sigmas: true },
+  lu: { use_lu_lambdas: true },
+  'sgm uniform': { timestep_spacing: 'trailing' },
+  trailing: { timestep_spacing: 'trailing' },
+  'ddim uniform': { timestep_spacing: 'leading' },
+};
+
+const byPlainName = new Map<string, KnownName>([
+  ...Object.entries(KNOWN_NAMES).map(([name, known]) => [plain(name), known] as const),
+  ...Object.entries(COMFY_NAMES).map(([name, same]) => [name, KNOWN_NAMES[same]] as const),
+]);
+
+/** What a name stands for, or undefined: a known name, perhaps with a schedule after it. */
+export function knownName(name: string): Required<KnownName> | undefined {
+  const wanted = plain(name);
+  const exact = byPlainName.get(wanted);
+  if (exact) return { settings: {}, ...exact };
+  for (const [suffix, settings] of Object.entries(SCHEDULES)) {
+    if (!wanted.endsWith(` ${suffix}`)) continue;
+    const base = byPlainName.get(wanted.slice(0, -suffix.length - 1));
+    if (base) return { className: base.className, settings: { ...base.settings, ...settings } };
+  }
+  return undefined;
+}
+
+/** Case, underscores and runs of blanks do not tell names apart. */
+export function plain(name: string): string {
+  return name
+    .toLowerCase()
+    .replace(/[\s_]+/g, ' ')
+    .trim();
+}

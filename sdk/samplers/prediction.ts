@@ -1,0 +1,75 @@
+import { divided, weightedSum } from './tensor.ts';
+
+const f = Math.fround;
+
+/**
+ * What the model's output says about the clean picture x0 and the noise ε of a sample
+ * `x = alpha·x0 + sigma·ε` (alpha² + sigma² = 1). `type` is the config's `prediction_type`: the
+ * output is ε ("epsilon"), x0 ("sample") or `alpha·ε − sigma·x0` ("v_prediction").
+ */
+export function predictOriginal(
+  type: string,
+  output: Float32Array,
+  x: Float32Array,
+  alpha: number,
+  sigma: number,
+): Float32Array {
+  if (type === 'sample') return output;
+  if (type === 'v_prediction') return weightedSum([alpha, x], [-sigma, output]);
+  return divided(weightedSum([1, x], [-sigma, output]), alpha);
+}
+
+/** ε; see {@link predictOriginal}. */
+export function predictNoise(
+  type: string,
+  output: Float32Array,
+  x: Float32Array,
+  alpha: number,
+  sigma: number,
+): Float32Array {
+  if (type === 'sample') return noiseOf(x, output, alpha, sigma);
+  if (type === 'v_prediction') return weightedSum([alpha, output], [sigma, x]);
+  return output;
+}
+
+/** The ε that makes `x` of a given x0. */
+export function noiseOf(
+  x: Float32Array,
+  x0: Float32Array,
+  alpha: number,
+  sigma: number,
+): Float32Array {
+  return divided(weightedSum([1, x], [-alpha, x0]), sigma);
+}
+
+/** x0 of an unscaled sample `x = x0 + sigma·ε`, as the samplers that work in σ have it. */
+export function predictOriginalK(
+  type: string,
+  output: Float32Array,
+  x: Float32Array,
+  sigma: number,
+): Float32Array {
+  if (type === 'sample') return output;
+  if (type === 'v_prediction') {
+    const squared = f(f(sigma * sigma) + 1);
+    const scaledSample = divided(x, squared);
+    const coefficient = f(-sigma / f(Math.sqrt(squared)));
+    return weightedSum([coefficient, output], [1, scaledSample]);
+  }
+  return weightedSum([1, x], [-sigma, output]);
+}
+
+/** α and σ of a picture whose cumulative product of alphas is `alphaProduct`. */
+export function rates(alphaProduct: number): { alpha: number; sigma: number } {
+  return { alpha: f(Math.sqrt(alphaProduct)), sigma: f(Math.sqrt(f(1 - alphaProduct))) };
+}
+
+/** `alpha·original + sigma·noise` */
+export function mixNoise(
+  original: Float32Array,
+  noise: Float32Array,
+  alphaProduct: number,
+): Float32Array {
+  const { alpha, sigma } = rates(alphaProduct);
+  return weightedSum([alpha, original], [sigma, noise]);
+}

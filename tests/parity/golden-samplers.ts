@@ -1,0 +1,128 @@
+/**
+ * Runs golden files of diffusers' schedulers ("schedulers" and "sde"): betas and ᾱ, and whole
+ * trajectories with a stand-in for the model, `0.2·(t/1000)·x + 0.1·N1`.
+ */
+import { SDError } from '../../sdk/errors.ts';
+import { TorchGenerator } from '../../sdk/random/torch-cpu.ts';
+import { createSampler, type SchedulerConfig } from '../../sdk/samplers/index.ts';
+import { noiseSchedule, scheduleDefaults } from '../../sdk/samplers/noise-schedule.ts';
+import type { Report, Unsupported } from './golden-random.ts';
+
+const f = Math.fround;
+const SHAPE = [1, 4, 8, 8];
+const TOLERANCE = 1e-5;
+const SDE_TOLERANCE = 1e-4;
+/** torch takes the square roots of the zero-SNR rescaling through MKL, whose last bit is the CPU's. */
+const ZERO_SNR_TOLERANCE = 1e-5;
+
+interface Run {
+  scheduler: string;
+  n: number;
+  over: Record<string, unknown>;
+  step_kwargs?: Record<string, unknown>;
+  timesteps: number[];
+  sigmas?: number[];
+  init_noise_sigma: number;
+  first4_after_each_step: number[][];
+  final: number[];
+}
+
+interface GoldenFile {
+  config: SchedulerConfig;
+  runs: Run[];
+  betas_u32?: number[];
+  alphas_cumprod_u32?: number[];
+  alphas_cumprod_zero_snr_u32?: number[];
+}
+
+export async function run(json: unknown, report: Report, unsupported: Unsupported): Promise<void> {
+  const golden = json as GoldenFile;
+  scheduleCases(golden, report);
+  for (const testCase of golden.runs ?? []) {
+    const { scheduler, n, over, step_kwargs } = testCase;
+    const settings = JSON.stringify({ ...over, ...step_kwargs });
+    const name = `${scheduler} n ${n} ${settings}`;
+    try {
+      runCase(name, golden.config, testCase, report);
+    } catch (error) {
+      if (!(error instanceof SDError)) throw error;
+      unsupported(name, error.message);
+    }
+  }
+}
+
+function scheduleCases(golden: GoldenFile, report: Report): void {
+  const config = { ...scheduleDefaults, ...golden.config };
+  const { betas, alphasCumprod } = noiseSchedule(config);
+  if (golden.betas_u32) report('betas', differing(betas, golden.betas_u32), 0);
+  if (golden.alphas_cumprod_u32) {
+    report('alphas_cumprod', differing(alphasCumprod, golden.alphas_cumprod_u32), 0);
+  }
+  if (golden.alphas_cumprod_zero_snr_u32) {
+    const rescaled = noiseSchedule({ ...config, rescale_betas_zero_snr: true }).alphasCumprod;
+    const expected = new Float32Array(Uint32Array.from(golden.alphas_cumprod_zero_snr_u32).buffer);
+    const errors = rescaled.map((value, i) => Math.abs(value - expected[i]) / (expected[i] || 1));
+    report('alphas_cumprod zero SNR', Math.max(...errors), ZERO_SNR_TOLERANCE);
+  }
+}
+
+function runCase(name: string, config: SchedulerConfig, expected: Run, report: Report): void {
+  const sde = expected.scheduler.includes('SDE');
+  const tolerance = sde ? SDE_TOLERANCE : TOLERANCE;
+  const sampler = createSampler(expected.scheduler, { ...config, ...expected.over }, expected.n);
+
+  const integers = expected.timesteps.every(Number.isInteger);
+  const timestepError =
+    sampler.timesteps.length === expected.timesteps.length
+      ? maxDifference(sampler.timesteps, expected.timesteps)
+      : Infinity;
+  report(`${name}: timesteps`, timestepError, integers ? 0 : 1e-3);
+  const sigmaError = Math.abs(sampler.initNoiseSigma / expected.init_noise_sigma - 1);
+  report(`${name}: init_noise_sigma`, sigmaError, 1e-6);
+  if (timestepError === Infinity) return;
+
+  const options = {
+    ...Object.fromEntries(
+      Object.entries(expected.step_kwargs ?? {}).map(([key, value]) => [camelCase(key), value]),
+    ),
+    shape: SHAPE,
+    generator: new TorchGenerator(2),
+  };
+  const constant = new TorchGenerator(1).randn(SHAPE);
+  let sample: Float32Array = new TorchGenerator(0)
+    .randn(SHAPE)
+    .map((x) => x * f(sampler.initNoiseSigma));
+  const scale = Math.max(...expected.final.map(Math.abs));
+  let worst = 0;
+  sampler.timesteps.forEach((t, i) => {
+    const input = sampler.scaleModelInput(sample, t);
+    const weight = f(f(0.2) * f(f(t) / 1000));
+    const output = input.map((x, j) => f(weight * x) + f(f(0.1) * constant[j]));
+    sample = sampler.step(output, t, sample, options).prev;
+    const known = expected.first4_after_each_step[i];
+    const magnitude = Math.max(scale, ...known.map(Math.abs));
+    worst = Math.max(worst, maxDifference(sample.subarray(0, 4), known) / magnitude);
+  });
+  worst = Math.max(worst, maxDifference(sample, expected.final) / scale);
+  report(`${name}: trajectory`, worst, tolerance);
+}
+
+/** The largest difference; NaN on one side only counts as infinite. */
+function maxDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
+  let worst = 0;
+  for (let i = 0; i < expected.length; i++) {
+    if (Object.is(actual[i], expected[i])) continue;
+    const error = Math.abs(actual[i] - expected[i]);
+    worst = Math.max(worst, Number.isNaN(error) ? Infinity : error);
+  }
+  return worst;
+}
+
+function differing(values: Float32Array, expected: readonly number[]): number {
+  const bits = new Uint32Array(values.buffer);
+  return expected.filter((word, i) => bits[i] !== word).length;
+}
+
+function camelCase(key: string): string {
+  return key.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+}
