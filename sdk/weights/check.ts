@@ -13,7 +13,13 @@ export interface ParameterSpec {
 export type ParameterTable = ReadonlyMap<string, ParameterSpec>;
 
 /** Buffers that are saved with weights and hold none. */
-const IGNORED = [/(^|\.)position_ids$/, /(^|\.)num_batches_tracked$/, /(^|\.)logit_scale$/];
+const IGNORED = [
+  /(^|\.)position_ids$/,
+  /(^|\.)num_batches_tracked$/,
+  /(^|\.)logit_scale$/,
+  // The discriminator an autoencoder was trained against.
+  /(^|\.)loss\./,
+];
 
 const LISTED = 12;
 
@@ -21,7 +27,6 @@ const LISTED = 12;
  * Compares the tensors of a file with a model's own table, before any of them is read.
  *
  * @param what names the model and the file in the message.
- * @param allowExtra where a file holds more than the one model.
  * @throws SDError WEIGHTS_MISMATCH that names every missing and extra tensor and every wrong shape
  *   and dtype (the first twelve of each kind).
  */
@@ -29,7 +34,6 @@ export function checkTensors(
   what: string,
   table: ReadonlyMap<string, { readonly shape: readonly number[] }>,
   tensors: ReadonlyMap<string, TensorInfo>,
-  options: { allowExtra?: boolean } = {},
 ): void {
   const missing: string[] = [];
   const shapes: string[] = [];
@@ -43,9 +47,7 @@ export function checkTensors(
       if (!isWeightDType(info.dtype)) dtypes.push(`${name} is ${info.dtype}`);
     }
   }
-  const extra = options.allowExtra
-    ? []
-    : [...tensors.keys()].filter((name) => !table.has(name) && !isIgnorable(name));
+  const extra = [...tensors.keys()].filter((name) => !table.has(name) && !isIgnorable(name));
 
   const problems = [
     list('missing', missing),
