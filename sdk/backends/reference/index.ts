@@ -1,4 +1,4 @@
-import { fuse, plan, type Graph, type Param } from '../../graph/index.ts';
+import { fuse, plan, type Graph } from '../../graph/index.ts';
 import { interpret } from '../../graph/reference.ts';
 import type { Backend, PackedParam, Program, Weights } from '../backend.ts';
 

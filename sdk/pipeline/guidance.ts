@@ -1,0 +1,67 @@
+/**
+ * Classifier-free guidance (Ho & Salimans 2022).
+ * @param noise predictions of the batch [negative…, positive…]
+ * @param scale 1 is the positive prediction alone
+ * @returns `negative + scale·(positive − negative)`, rescaled by `rescale` in 0..1
+ */
+export function guide(
+  noise: Float32Array,
+  pictures: number,
+  scale: number,
+  rescale: number,
+): Float32Array {
+  const half = noise.length / 2;
+  const negative = noise.subarray(0, half);
+  const positive = noise.subarray(half);
+  const guided = new Float32Array(half);
+  const s = Math.fround(scale);
+  for (let i = 0; i < half; i++)
+    guided[i] = negative[i] + Math.fround(s * Math.fround(positive[i] - negative[i]));
+  return rescale > 0 ? rescaled(guided, positive, pictures, rescale) : guided;
+}
+
+/**
+ * Brings the guided prediction back to the spread of the positive one, which keeps strong guidance
+ * from burning out (Lin 2023, "Common Diffusion Noise Schedules…", section 3.4).
+ */
+function rescaled(
+  guided: Float32Array,
+  positive: Float32Array,
+  pictures: number,
+  amount: number,
+): Float32Array {
+  const size = guided.length / pictures;
+  const out = new Float32Array(guided.length);
+  for (let b = 0; b < pictures; b++) {
+    const at = b * size;
+    const ratio =
+      deviation(positive.subarray(at, at + size)) / deviation(guided.subarray(at, at + size));
+    for (let i = at; i < at + size; i++)
+      out[i] = amount * (guided[i] * ratio) + (1 - amount) * guided[i];
+  }
+  return out;
+}
+
+/** Standard deviation with n − 1, as `torch.std` has it. */
+function deviation(x: Float32Array): number {
+  const mean = x.reduce((sum, v) => sum + v, 0) / x.length;
+  return Math.sqrt(x.reduce((sum, v) => sum + (v - mean) ** 2, 0) / (x.length - 1));
+}
+
+/**
+ * The guidance scale as models distilled with it take it (Meng 2023; LCM): sinusoids of
+ * `1000·(scale − 1)`, sines first. Follows diffusers' `get_guidance_scale_embedding`.
+ * @returns `[dim]`
+ */
+export function guidanceEmbedding(scale: number, dim: number): Float32Array {
+  const half = Math.floor(dim / 2);
+  const w = Math.fround(Math.fround(scale - 1) * 1000);
+  const step = Math.fround(Math.log(10000) / (half - 1));
+  const out = new Float32Array(dim);
+  for (let i = 0; i < half; i++) {
+    const angle = Math.fround(w * Math.fround(Math.exp(Math.fround(i * -step))));
+    out[i] = Math.sin(angle);
+    out[half + i] = Math.cos(angle);
+  }
+  return out;
+}

@@ -1,0 +1,60 @@
+import type { GeneratorKind } from '../random/index.ts';
+import type { SchedulerConfig } from '../samplers/sampler.ts';
+
+/** A picture to start from, as tensors. */
+export interface InitialImage {
+  /** NCHW `[1, 3, height, width]`, −1..1. */
+  readonly data: Float32Array;
+  /** How far to go from it, 0..1. Image-to-image and inpainting. */
+  readonly strength: number;
+  /** `[height · width]`, 1 where the picture is painted anew, 0 where it is kept. Inpainting. */
+  readonly mask?: Float32Array;
+}
+
+/** One run of the pipeline, all options resolved and checked. */
+export interface Job {
+  readonly prompts: readonly string[];
+  /** One per prompt; undefined is the model's own idea of nothing (SDXL: zeros). */
+  readonly negativePrompts?: readonly string[];
+  /** Pictures per prompt. */
+  readonly count: number;
+  readonly width: number;
+  readonly height: number;
+  readonly steps: number;
+  /** Sampler name; undefined is the checkpoint's own. */
+  readonly sampler?: string;
+  /** Settings over those of the checkpoint, by diffusers' names. */
+  readonly schedulerOptions?: SchedulerConfig;
+  readonly guidanceScale: number;
+  readonly guidanceRescale: number;
+  readonly eta: number;
+  /** Layers of the text encoder left out for the positive prompt, as diffusers counts. */
+  readonly clipSkip: number;
+  /** One generator for the batch, or a list with one generator per picture. */
+  readonly seed: number | readonly number[];
+  readonly rng: GeneratorKind;
+  /** Start from these instead of noise: `[pictures, latent, h, w]`, before the sampler's scale. */
+  readonly latents?: Float32Array;
+  readonly image?: InitialImage;
+}
+
+/** The state after one evaluation of the UNet. */
+export interface StepEvent {
+  /** 1-based. */
+  readonly step: number;
+  readonly steps: number;
+  readonly timestep: number;
+  /** NCHW of {@link LatentShape}: the sample, and the clean sample it predicts. */
+  readonly latents: Float32Array;
+  readonly denoised: Float32Array;
+}
+
+export type LatentShape = readonly [pictures: number, channels: number, h: number, w: number];
+
+export interface Hooks {
+  readonly signal?: AbortSignal;
+  /** Awaited, so that a slow preview slows the run instead of piling up. */
+  onStep?(event: StepEvent): void | Promise<void>;
+  /** Something the caller should know: a prompt cut at 77 tokens, an option without effect. */
+  onNotice?(message: string): void;
+}

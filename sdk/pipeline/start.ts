@@ -1,0 +1,115 @@
+import { SDError } from '../errors.ts';
+import type { Generator } from '../random/index.ts';
+import type { Sampler } from '../samplers/sampler.ts';
+import type { Autoencoder } from './autoencoder.ts';
+import type { Job, LatentShape } from './request.ts';
+import { stack } from './unet.ts';
+
+/** Where the loop starts, and what it is held to on the way. */
+export interface Start {
+  readonly sample: Float32Array;
+  /** First index into the sampler's timesteps. */
+  readonly begin: number;
+  readonly inpaint?: Inpaint;
+}
+
+/** What inpainting needs at every step. All are of the batch's size. */
+export interface Inpaint {
+  /** Per latent pixel, 1 where the picture is painted anew: `[h · w]`. */
+  readonly mask: Float32Array;
+  /** Extra channels of a 9-channel UNet, `[pictures, 5, h, w]`: mask, masked picture's latents. */
+  readonly extraChannels?: Float32Array;
+  /** A 4-channel UNet paints everything; these bring back what is kept after each step. */
+  readonly keep?: { readonly latents: Float32Array; readonly noise: Float32Array };
+}
+
+/**
+ * First timestep of a run from a picture: `strength` of the way from the end. Follows diffusers'
+ * `get_timesteps`.
+ */
+export function beginIndex(steps: number, strength: number, order: number): number {
+  const taken = Math.min(Math.trunc(steps * strength), steps);
+  return Math.max(steps - taken, 0) * order;
+}
+
+/**
+ * The noisy sample that the loop begins with. The order of the draws is diffusers': picture, noise,
+ * masked picture, then the sampler's own noise.
+ */
+export async function startOf(
+  job: Job,
+  shape: LatentShape,
+  sampler: Sampler,
+  generator: Generator,
+  vae: Autoencoder,
+  unetChannels: number,
+  signal?: AbortSignal,
+): Promise<Start> {
+  const { image, latents } = job;
+  const noise = (): Float32Array => latents ?? generator.randn(shape);
+  const scaled = (x: Float32Array): Float32Array =>
+    x.map((v) => Math.fround(v * Math.fround(sampler.initNoiseSigma)));
+  if (!image) return { sample: scaled(noise()), begin: 0 };
+
+  const begin = beginIndex(job.steps, image.strength, sampler.order);
+  if (begin >= sampler.timesteps.length)
+    throw new SDError(
+      'INVALID_OPTION',
+      `strength ${image.strength} of ${job.steps} steps leaves no step to run; raise one of the two.`,
+    );
+  sampler.setBeginIndex(begin);
+  const at = sampler.timesteps[begin];
+  // One draw for the whole batch, or one each where every picture has its own generator.
+  const draws = typeof job.seed === 'number' ? 1 : job.seed.length;
+  const encode = async (pixels: Float32Array): Promise<Float32Array> => {
+    const encoded = await vae.encode(pixels, job.height, job.width, generator, draws, signal);
+    return stack(new Array<Float32Array>(shape[0] / draws).fill(encoded));
+  };
+
+  if (!image.mask) {
+    const original = await encode(image.data);
+    return { sample: sampler.addNoise(original, noise(), at), begin };
+  }
+
+  const paintsAll = unetChannels === shape[1];
+  const isFromNoise = image.strength === 1;
+  const original = paintsAll || !isFromNoise ? await encode(image.data) : undefined;
+  const drawn = noise();
+  const sample = isFromNoise || !original ? scaled(drawn) : sampler.addNoise(original, drawn, at);
+  const mask = shrinkMask(image.mask, job.height, job.width, shape[2], shape[3]);
+  // Drawn even where it is not used: diffusers always encodes the masked picture.
+  const masked = await encode(withoutMasked(image.data, image.mask));
+  const inpaint: Inpaint = paintsAll
+    ? { mask, keep: { latents: original!, noise: drawn } }
+    : { mask, extraChannels: joinExtra(mask, masked, shape) };
+  return { sample, begin, inpaint };
+}
+
+/** Nearest neighbour, as `torch.nn.functional.interpolate` does: source = ⌊target · ratio⌋. */
+function shrinkMask(
+  mask: Float32Array,
+  height: number,
+  width: number,
+  h: number,
+  w: number,
+): Float32Array {
+  return Float32Array.from({ length: h * w }, (_, i) => {
+    const y = Math.floor((Math.floor(i / w) * height) / h);
+    const x = Math.floor(((i % w) * width) / w);
+    return mask[y * width + x];
+  });
+}
+
+function withoutMasked(pixels: Float32Array, mask: Float32Array): Float32Array {
+  return pixels.map((x, i) => (mask[i % mask.length] < 0.5 ? x : 0));
+}
+
+function joinExtra(mask: Float32Array, masked: Float32Array, shape: LatentShape): Float32Array {
+  const size = masked.length / shape[0];
+  return stack(
+    Array.from({ length: shape[0] }, (_, i) => [
+      mask,
+      masked.subarray(i * size, (i + 1) * size),
+    ]).flat(),
+  );
+}

@@ -1,0 +1,198 @@
+import type { Backend, PackedParam } from '../../sdk/backends/backend.ts';
+import type { Param } from '../../sdk/graph/index.ts';
+import type { ModelSource } from '../../sdk/pipeline/model-source.ts';
+import { Pipeline } from '../../sdk/pipeline/pipeline.ts';
+import type { Job } from '../../sdk/pipeline/request.ts';
+import { TorchGenerator } from '../../sdk/random/index.ts';
+import type { Tokenizer } from '../../sdk/tokenizer/tokenizer.ts';
+import { packTensor } from '../../sdk/weights/pack.ts';
+import type { Report, Unsupported } from './golden-report.ts';
+import { maxError, tinyWeights } from './tiny-weights.ts';
+
+type Config = Record<string, unknown>;
+interface Run {
+  name: string;
+  options: Record<string, unknown>;
+  latents: { shape: number[]; data: number[] };
+  image?: { shape: number[]; data: number[] };
+}
+interface GoldenFile {
+  text_encoder: Config;
+  text_encoder_2?: Config;
+  unet: Config;
+  unets?: Record<string, Config>;
+  vae: Config;
+  vae_sdxl_scaling_factor?: number;
+  scheduler: Config;
+  prompt: string;
+  negative: string;
+  width: number;
+  height: number;
+  seed: number;
+  init_image?: string;
+  mask?: string;
+  runs: Run[];
+}
+
+/** Makes the tokenizer of CLIP; rejects where the vocabulary is not at hand. */
+export type TokenizerFactory = () => Promise<Pick<Tokenizer, 'encodeForModel' | 'modelMaxLength'>>;
+
+/** Latents, relative to their largest value where that is above 1; one grey level of a picture. */
+const LATENTS = { reference: 1e-3, wasm: 1e-3, webgpu: 2e-3 };
+const PICTURE = 1 / 255;
+
+/** Option names that a case may carry, and where they go. Anything else is not guessed at. */
+const KNOWN = new Set([
+  ...['mode', 'unet', 'scheduler', 'schedulerOverrides', 'steps', 'guidanceScale', 'negative'],
+  ...[
+    'seed',
+    'seeds',
+    'guidanceRescale',
+    'eta',
+    'strength',
+    'prompt',
+    'prompts',
+    'width',
+    'height',
+  ],
+  ...['clipSkip', 'clip_skip', 'batch', 'batchSize', 'batch_size', 'count', 'numImages'],
+  ...['numImagesPerPrompt', 'num_images', 'num_images_per_prompt', 'negativePrompt'],
+]);
+
+/** Runs a file in the format of pipelines.json. */
+export async function run(
+  json: GoldenFile,
+  report: Report,
+  unsupported: Unsupported,
+  backend: Backend,
+  tokenizer: TokenizerFactory,
+): Promise<void> {
+  for (const test of json.runs) {
+    const strange = Object.keys(test.options).filter((key) => !KNOWN.has(key));
+    if (strange.length > 0) {
+      unsupported(test.name, `options not known here: ${strange.join(', ')}`);
+      continue;
+    }
+    const pipeline = await Pipeline.load(await sourceOf(json, test, tokenizer), backend, {
+      dtype: 'f32',
+    });
+    const { latents, images, shape } = await pipeline.run(jobOf(json, test));
+    pipeline.dispose();
+    const expected = test.latents.data;
+    const scale = Math.max(1, ...expected.map(Math.abs));
+    report(`${test.name}/latents`, maxError(latents, expected) / scale, LATENTS[backend.name]);
+    if (test.image) {
+      const pixels = images.length / shape[0] / 3;
+      const hwc = Float32Array.from(test.image.data, (_, i) => {
+        const [picture, pixel] = [Math.floor(i / pixels / 3), Math.floor(i / 3) % pixels];
+        const x = images[(picture * 3 + (i % 3)) * pixels + pixel];
+        return Math.min(1, Math.max(0, x * 0.5 + 0.5));
+      });
+      report(`${test.name}/image`, maxError(hwc, test.image.data), PICTURE);
+    }
+  }
+}
+
+function jobOf(json: GoldenFile, { options: o, latents }: Run): Job {
+  const pick = <T>(names: string[], fallback: T): T => {
+    const name = names.find((key) => o[key] !== undefined && o[key] !== null);
+    return name === undefined ? fallback : (o[name] as T);
+  };
+  const prompts = [pick(['prompts', 'prompt'], json.prompt)].flat();
+  const negative = pick(['negativePrompt', 'negative'], false as boolean | string | string[]);
+  const negatives = negative === true ? json.negative : negative === false ? undefined : negative;
+  const width = pick(['width'], json.width);
+  const height = pick(['height'], json.height);
+  const batch = pick(
+    ['batch', 'batchSize', 'batch_size', 'count', 'numImages', 'num_images'],
+    latents.shape[0] / prompts.length,
+  );
+  const mode = pick<string>(['mode'], 'txt2img');
+  const strength = pick(['strength'], mode === 'inpaint' ? 1 : 0.8);
+  const image =
+    mode === 'txt2img'
+      ? undefined
+      : {
+          data: initialImage(json.init_image ?? '', height, width),
+          strength,
+          mask: mode === 'inpaint' ? maskOf(json.mask ?? '', height, width) : undefined,
+        };
+  return {
+    prompts,
+    negativePrompts:
+      negatives === undefined
+        ? undefined
+        : Array.isArray(negatives)
+          ? negatives
+          : prompts.map(() => negatives),
+    count: pick(['numImagesPerPrompt', 'num_images_per_prompt'], batch),
+    width,
+    height,
+    steps: pick(['steps'], 50),
+    sampler: pick(['scheduler'], undefined as string | undefined),
+    schedulerOptions: pick(['schedulerOverrides'], {}),
+    guidanceScale: pick(['guidanceScale'], 7.5),
+    guidanceRescale: pick(['guidanceRescale'], 0),
+    eta: pick(['eta'], 0),
+    clipSkip: pick(['clipSkip', 'clip_skip'], 0),
+    seed: pick<number | number[]>(['seeds', 'seed'], json.seed),
+    rng: 'torch',
+    image,
+  };
+}
+
+/** The file's model with weights by the rule; SDXL where the UNet wants a pooled embedding. */
+async function sourceOf(
+  json: GoldenFile,
+  { options }: Run,
+  tokenizer: TokenizerFactory,
+): Promise<ModelSource> {
+  const unet = json.unets?.[String(options.unet)] ?? json.unet;
+  const isXl = unet.addition_embed_type !== undefined;
+  const scaling = isXl && json.vae_sdxl_scaling_factor;
+  const configs: Record<string, Config | undefined> = {
+    text_encoder: json.text_encoder,
+    text_encoder_2: isXl ? json.text_encoder_2 : undefined,
+    unet,
+    vae: scaling ? { ...json.vae, scaling_factor: scaling } : json.vae,
+    scheduler: json.scheduler,
+  };
+  const clip = await tokenizer();
+  return {
+    modelIndex: {},
+    has: (part) => configs[part] !== undefined,
+    config: async (part) => configs[part],
+    tokenizer: async () => clip as Tokenizer,
+    async *weights(part, params: ReadonlyMap<string, Param>): AsyncGenerator<PackedParam> {
+      const base = part === 'text_encoder_2' ? 5000 : 1000;
+      const values = tinyWeights(params.values(), base);
+      for (const { name, kind, shape } of params.values()) {
+        const value = values.get(name) as Float32Array<ArrayBuffer>;
+        const { data } = packTensor(kind, value, shape, 'f32');
+        yield { name, kind, shape, dtype: 'f32', data: new Uint8Array(data.buffer) };
+      }
+    },
+  };
+}
+
+/** Reads "clamp(randn seed 11 (1,3,64,64)*0.25+0.5,0,1) …": a picture in 0..1; gives −1..1. */
+function initialImage(text: string, height: number, width: number): Float32Array {
+  const seed = /randn seed (\d+)/.exec(text);
+  const affine = /\)\s*\*\s*([\d.]+)\s*\+\s*([\d.]+)/.exec(text);
+  if (!seed || !affine) throw new Error(`cannot read the picture ${text}`);
+  return new TorchGenerator(Number(seed[1])).randn([1, 3, height, width]).map((x) => {
+    const y = Math.fround(Math.fround(x * Number(affine[1])) + Number(affine[2]));
+    return 2 * Math.min(1, Math.max(0, y)) - 1;
+  });
+}
+
+/** Reads "1 inside rows 16..47, cols 24..63, else 0", ends included. */
+function maskOf(text: string, height: number, width: number): Float32Array {
+  const found = /rows (\d+)\.\.(\d+), cols (\d+)\.\.(\d+)/.exec(text);
+  if (!found) throw new Error(`cannot read the mask ${text}`);
+  const [top, bottom, left, right] = found.slice(1).map(Number);
+  return Float32Array.from({ length: height * width }, (_, i) => {
+    const [y, x] = [Math.floor(i / width), i % width];
+    return y >= top && y <= bottom && x >= left && x <= right ? 1 : 0;
+  });
+}
