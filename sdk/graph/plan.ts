@@ -3,10 +3,15 @@ import { inputsOf } from './ops.ts';
 import type { Tensor } from './tensor.ts';
 
 export interface PlanOptions {
-  /** Bytes of one element of an activation. */
-  readonly elementBytes: number;
+  /** Bytes of one element of an activation, or of a whole tensor where an engine pads its rows. */
+  readonly elementBytes: number | ((t: Tensor) => number);
   /** Every tensor starts at a multiple of this many bytes. */
   readonly alignment: number;
+  /**
+   * Where an arena must be cut into buffers: no tensor reaches across a multiple of this many bytes.
+   * A tensor larger than that starts at one. Default: one buffer of any size.
+   */
+  readonly segmentBytes?: number;
 }
 
 /**
@@ -50,11 +55,14 @@ export function plan(graph: FusedGraph, options: PlanOptions): Plan {
   const perStep = graph.steps.filter(({ out }) => !isOnce.has(out.id));
   const order = [...once, ...perStep];
 
+  const { elementBytes, alignment, segmentBytes = Infinity } = options;
+  const bytesOf =
+    typeof elementBytes === 'number' ? (t: Tensor) => t.size * elementBytes : elementBytes;
   const blocks = new Map<number, Block>();
   order.forEach(({ op, out }, time) => {
     // Inputs may be written before the first step of their part runs, so they exist from its start.
     const from = op.kind !== 'input' ? time : isOnce.has(out.id) ? 0 : once.length;
-    const bytes = align(out.size * options.elementBytes, options.alignment);
+    const bytes = align(bytesOf(out), alignment);
     blocks.set(out.id, { id: out.id, bytes, from, to: time, offset: 0 });
     for (const t of inputsOf(op)) extend(blocks, graph.storage(t), time);
   });
@@ -67,7 +75,7 @@ export function plan(graph: FusedGraph, options: PlanOptions): Plan {
   // A step's inputs stay readable for all of it: the next step rewrites only what changed.
   for (const { op, out } of order) if (op.kind === 'input') extend(blocks, out, end);
 
-  const arenaBytes = layOut([...blocks.values()]);
+  const arenaBytes = layOut([...blocks.values()], segmentBytes);
   const offset = (t: Tensor): number => {
     const block = blocks.get(graph.storage(t).id);
     if (!block) throw new Error(`tensor ${t.id} [${t.shape}] is no part of this plan`);
@@ -82,7 +90,7 @@ function extend(blocks: Map<number, Block>, t: Tensor, time: number): void {
   block.to = Math.max(block.to, time);
 }
 
-function layOut(blocks: Block[]): number {
+function layOut(blocks: Block[], segmentBytes: number): number {
   const laid: Block[] = [];
   let total = 0;
   blocks.sort((a, b) => b.bytes - a.bytes || a.from - b.from);
@@ -91,7 +99,7 @@ function layOut(blocks: Block[]): number {
     for (const other of laid) {
       if (other.to < block.from || other.from > block.to) continue;
       if (offset + block.bytes <= other.offset) break;
-      offset = Math.max(offset, other.offset + other.bytes);
+      offset = within(Math.max(offset, other.offset + other.bytes), block.bytes, segmentBytes);
     }
     block.offset = offset;
     total = Math.max(total, offset + block.bytes);
@@ -99,6 +107,12 @@ function layOut(blocks: Block[]): number {
     laid.splice(at < 0 ? laid.length : at, 0, block);
   }
   return total;
+}
+
+/** The first offset from here at which a block of these bytes does not reach across a segment. */
+function within(offset: number, bytes: number, segment: number): number {
+  const left = segment - (offset % segment);
+  return left < segment && bytes > left ? offset + left : offset;
 }
 
 function peak(blocks: Block[], steps: number): number {
