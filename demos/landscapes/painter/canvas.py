@@ -28,9 +28,9 @@ def _tile(seed, slope, stretch=1.0, low=0.0):
 
 BANK = dict(
     smooth=_tile(1, 1.9, 1.0, 3.0),   # large soft forms
-    cloud=_tile(2, 1.75, 2.2, 4.0),   # wide billows
-    grain=_tile(3, 1.1, 1.0, 14.0),   # brushwork
-    wave=_tile(4, 1.2, 7.0, 24.0),    # ripples seen from the shore
+    cloud=_tile(2, 2.1, 2.2, 4.0),   # wide billows
+    grain=_tile(3, 1.35, 1.0, 12.0),   # brushwork
+    wave=_tile(4, 1.6, 6.0, 22.0),    # ripples seen from the shore
     veil=_tile(5, 1.9, 4.0, 4.0),     # banks of fog
 )
 

@@ -12,7 +12,7 @@ TIMES = {
     "dusk": dict(top=(.20, .11, .37), mid=(.74, .25, .35), low=(1.0, .55, .16), orb=(1.0, .66, .26),
                  light=(.70, .46, .42), grey=(.52, .31, .33)),
     "night": dict(top=(.01, .03, .12), mid=(.05, .09, .26), low=(.13, .21, .42), orb=(.95, .96, .88),
-                  light=(.27, .34, .58), grey=(.11, .14, .25)),
+                  light=(.33, .41, .66), grey=(.11, .14, .25)),
 }
 
 GRASS = {
@@ -49,7 +49,7 @@ def palette(scene, rng):
     out["light"] = base["light"] * light
     out["haze"] = mix(out["low"], out["mid"], 0.45)
     # Things keep enough of their own colour to be named, even at night.
-    out["thing_light"] = mix(out["light"], rgb((1, 1, 1)), 0.42)
+    out["thing_light"] = mix(out["light"], rgb((1, 1, 1)), 0.50)
     top, low = GRASS[scene["season"]]
     if scene["weather"] == "snow":
         top, low = (.95, .96, 1.0), (.74, .80, .90)

@@ -45,5 +45,10 @@ def random_scene(rng):
         tree = kind in ("pine trees", "palm trees")
         colour = "green" if tree and rng.random() < 0.3 else _pick(rng, COLOURS)
         things.append(dict(kind=kind, colour=colour, size=_pick(rng, SIZES), place=place))
+    # Neighbours are not both given room to hide each other.
+    if count == 2 and "middle" in (things[0]["place"], things[1]["place"]):
+        for thing in things:
+            if thing["size"] == "large":
+                thing["size"] = "medium"
     return dict(time=_pick(rng, TIMES), weather=weather, terrain=terrain, season=season,
                 things=things, seed=int(rng.integers(2**31)))

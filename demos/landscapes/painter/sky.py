@@ -42,7 +42,7 @@ def orb(image, scene, pal, rng, horizon):
 def stars(image, scene, rng, horizon):
     if scene["time"] != "night" or scene["weather"] not in ("clear", "cloudy"):
         return
-    count = 75 if scene["weather"] == "clear" else 20
+    count = 46 if scene["weather"] == "clear" else 14
     ys = (rng.random(count) ** 1.3 * horizon * 0.92).astype(int)
     xs = rng.integers(0, SIZE, count)
     shine = rng.uniform(0.25, 0.95, count).astype(np.float32)

@@ -1,0 +1,105 @@
+"""Stage `evaluate`: every line that the model must show, measured on held-out captions."""
+import json
+import os
+import time
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from painter import PLACES, TERRAINS, TIMES, WEATHERS, caption
+from . import data, judge as judging
+from .sample import Model
+from .vae import psnr
+
+SEED = 20_000
+
+
+def prompts(work, count):
+    """Held-out captions: other scenes, other random numbers than training's."""
+    _, scenes = data.load(os.path.join(work, "data"), "held")
+    rng = np.random.default_rng(SEED)
+    return [caption(s, rng) for s in scenes[:count]]
+
+
+def adherence(model, judge, told, scale, seed=SEED):
+    pictures = model.generate([text for text, _ in told], scale=scale, seed=seed)
+    return judging.share(judging.agree(f, s) for f, (_, s) in zip(judging.see(judge, pictures), told))
+
+
+def negative(model, judge, scale, count):
+    """Prompts that leave open what building stands there, without and with "house" as the negative prompt."""
+    rng = np.random.default_rng(SEED + 1)
+    pick = lambda words: words[int(rng.integers(len(words)))]
+    ground = dict(mountains="mountains", hills="hills", desert="a desert", sea="the sea", plain="a plain")
+    spot = dict(left="on the left", middle="in the middle", right="on the right")
+    texts = [f"a building {spot[pick(PLACES)]}, {ground[pick(TERRAINS)]}, {pick(TIMES)}" for _ in range(count)]
+    houses = []
+    for word in ("", "house"):
+        found = judging.see(judge, model.generate(texts, negative=word, scale=scale, seed=SEED))
+        houses.append(float(np.mean([any(t["kind"] == "house" for t in f["things"]) for f in found])))
+    return dict(house_share=houses[0], house_share_with_negative=houses[1])
+
+
+def strength(model, judge, work, scale, count):
+    """Distance from the input picture by strength, and what of the layout is kept, prompted with another hour."""
+    pictures, scenes = data.load(os.path.join(work, "data"), "held")
+    pictures, scenes = pictures[-count:], scenes[-count:]
+    rng = np.random.default_rng(SEED + 2)
+    texts = [caption(s, rng)[0] for s in scenes]
+    start, out = model.encode(pictures), {}
+    for s in (0.2, 0.4, 0.6, 0.8):
+        made = model.generate(texts, scale=scale, start=start, strength=s, seed=SEED)
+        kept = judging.share(judging.agree(f, dict(terrain=a["terrain"], things=a["things"]))
+                             for f, a in zip(judging.see(judge, made), scenes))
+        out[str(s)] = dict(distance=float(np.abs(made.astype(float) - pictures).mean() / 255), **kept)
+    return out
+
+
+def run(work, folder, raw=None, count=500, scale=5.0, fast=False, scales=(1.0, 2.0, 3.0, 5.0, 7.5), out=None):
+    judge, model = judging.load(work), Model(folder, fast)
+    began, report = time.time(), dict(captions=count, steps=25, scale=scale)
+
+    def note(name, value):
+        report[name] = value
+        report["seconds"] = round(time.time() - began)
+        print(name, json.dumps(value), f"({report['seconds']} s)", flush=True)
+        with open(out or os.path.join(work, "report.json"), "w") as f:
+            json.dump(report, f, indent=1)
+
+    held, scenes = data.load(os.path.join(work, "data"), "held")
+    note("judge_on_painter", judging.check(judge, held, scenes))
+    db = psnr(model.vae, held[:256]).numpy()
+    by = {w: float(np.mean([d for d, s in zip(db, scenes) if s["weather"] == w])) for w in WEATHERS}
+    note("vae_psnr", dict(mean=float(db.mean()), least=float(db.min()), **by))
+    told = prompts(work, count)
+    note("adherence", adherence(model, judge, told, scale))
+    for s in scales:
+        if s != scale:
+            note(f"adherence_scale_{s}", adherence(model, judge, told[:max(count // 4, 1)], s))
+    if raw:
+        note("adherence_raw_weights", adherence(Model(raw, fast), judge, told[:count // 2], scale))
+        note("adherence_ema_same_captions", adherence(model, judge, told[:count // 2], scale))
+    note("negative_prompt", negative(model, judge, scale, max(count // 4, 1)))
+    note("strength", strength(model, judge, work, scale, min(64, count)))
+    return report
+
+
+def sheet(work, folder, path, scale=5.0, seed=7, fast=False):
+    """Eight by eight uncurated pictures with their prompts."""
+    told = prompts(work, 2000)[-64:]
+    pictures = Model(folder, fast).generate([t for t, _ in told], scale=scale, seed=seed)
+    side, lines, gap = 128, 4, 6
+    page = Image.new("RGB", (8 * (side + gap) + gap, 8 * (side + 9 * lines + gap + 3) + gap), (250, 249, 246))
+    draw = ImageDraw.Draw(page)
+    for i, (picture, (text, _)) in enumerate(zip(pictures, told)):
+        x, y = gap + (i % 8) * (side + gap), gap + (i // 8) * (side + 9 * lines + gap + 3)
+        page.paste(Image.fromarray(picture), (x, y))
+        row, words = "", []
+        for word in text.split():  # the built-in font is about 5 pixels a letter
+            if draw.textlength((row + " " + word).strip(), font_size=8) > side:
+                words.append(row)
+                row = ""
+            row = (row + " " + word).strip()
+        for k, line in enumerate((words + [row])[:lines]):
+            draw.text((x, y + side + 1 + 9 * k), line, fill=(60, 58, 55), font_size=8)
+    page.save(path, quality=88)
