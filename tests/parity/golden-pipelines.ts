@@ -73,11 +73,26 @@ export async function run(
       unsupported(test.name, `options not known here: ${strange.join(', ')}`);
       continue;
     }
-    const pipeline = await Pipeline.load(await sourceOf(json, test, tokenizer), backend, {
-      dtype: 'f32',
-    });
+    try {
+      await runCase(json, test, report, backend, tokenizer);
+    } catch (error) {
+      // One case that cannot run must not hide the others.
+      report(`${test.name} (${error})`, Infinity, 0);
+    }
+  }
+}
+
+async function runCase(
+  json: GoldenFile,
+  test: Run,
+  report: Report,
+  backend: Backend,
+  tokenizer: TokenizerFactory,
+): Promise<void> {
+  const source = await sourceOf(json, test, tokenizer);
+  const pipeline = await Pipeline.load(source, backend, { dtype: 'f32' });
+  try {
     const { latents, images, shape } = await pipeline.run(jobOf(json, test));
-    pipeline.dispose();
     const expected = test.latents.data;
     const scale = Math.max(1, ...expected.map(Math.abs));
     report(`${test.name}/latents`, maxError(latents, expected) / scale, LATENTS[backend.name]);
@@ -90,6 +105,8 @@ export async function run(
       });
       report(`${test.name}/image`, maxError(hwc, test.image.data), PICTURE);
     }
+  } finally {
+    pipeline.dispose();
   }
 }
 
