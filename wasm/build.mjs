@@ -11,8 +11,19 @@ const out = join(here, '..', 'build', 'wasm');
 // `--runtime stub`: no garbage collector; each module manages its memory by plain pointers.
 const COMMON = ['-O3', '--noAssert', '--runtime', 'stub'];
 
+// The engine's memory is made by the page and shared by its threads.
+const ENGINE = ['--enable', 'simd', '--enable', 'threads', '--importMemory', '--sharedMemory']
+  .concat(['--initialMemory', '3', '--maximumMemory', '65536', '--memoryBase', '131072'])
+  .concat(['--zeroFilledMemory'])
+  // v128 never crosses into JavaScript (112), and pointers are 32 bits wide here (201).
+  .concat(['--disableWarning', '112', '--disableWarning', '201']);
+
 /** name: file name of the output; entry: relative to this folder; flags: added to COMMON. */
-const MODULES = [{ name: 'tokenizer', entry: 'tokenizer/index.ts', flags: [] }];
+const MODULES = [
+  { name: 'tokenizer', entry: 'tokenizer/index.ts', flags: [] },
+  { name: 'engine-relaxed', entry: 'engine/index.ts', flags: [...ENGINE, '--enable', 'relaxed-simd'] },
+  { name: 'engine-simd', entry: 'engine/index.ts', flags: ENGINE },
+];
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !MODULES.some((module) => module.name === name));

@@ -26,7 +26,16 @@ export function cleanSlow(text: string, classify: Classify): string {
     else if (isIdeograph(code)) clean += ` ${char} `;
     else clean += char;
   }
-  return clean.normalize('NFC').toLowerCase();
+  return lowerCase(clean.normalize('NFC'));
+}
+
+/**
+ * Lower case, as Python's and JavaScript's agree on it. U+0345 is dropped here: in the split that
+ * follows, IGNORECASE makes it a letter (iota) for `[^…\p{L}…]` but not for `\p{L}`, so that no
+ * alternative matches it.
+ */
+function lowerCase(text: string): string {
+  return text.toLowerCase().replaceAll('\u0345', ' ');
 }
 
 /** The CJK blocks of BERT's `_is_chinese_char`. */
@@ -44,24 +53,27 @@ function isIdeograph(code: number): boolean {
 }
 
 /**
- * The normaliser of CLIPTokenizerFast: NFC, then lower-case code point by code point as Rust's
- * `char::to_lowercase` does, without the final sigma that JavaScript would make of a whole word.
+ * The normaliser of the fast tokenizer: NFC, white space to single spaces, then lower case code point
+ * by code point as Rust's `char::to_lowercase` does, without the final sigma of a whole word.
  */
-export function cleanFast(text: string): string {
-  let clean = '';
-  for (const char of text.normalize('NFC')) clean += char.toLowerCase();
-  return clean;
+export function normalizeFast(text: string): string {
+  let normal = '';
+  for (const char of text.normalize('NFC').replace(WHITE_SPACE, ' ')) normal += char.toLowerCase();
+  return normal;
 }
+
+/** Unicode White_Space, which is not JavaScript's `\s` (U+0085 and U+FEFF). */
+const WHITE_SPACE = /\p{White_Space}+/gu;
 
 /**
  * The cleanup of the slow CLIPTokenizer where ftfy is installed. It also collapses white space, which
  * the split skips anyway.
  */
 export function cleanFtfy(text: string): string {
-  return fixText(text).toLowerCase();
+  return lowerCase(fixText(text));
 }
 
 /** The cleanup of openai/CLIP: HTML is unescaped twice more, names without semicolon included. */
 export function cleanOpenAI(text: string): string {
-  return htmlUnescape(htmlUnescape(fixText(text))).toLowerCase();
+  return lowerCase(htmlUnescape(htmlUnescape(fixText(text))));
 }

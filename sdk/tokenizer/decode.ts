@@ -1,5 +1,5 @@
-import { trim } from './added-tokens.ts';
 import { byteCharacters } from './vocabulary.ts';
+import { trim } from './white-space.ts';
 
 const BYTES = new Map([...byteCharacters()].map(([byte, char]) => [char, byte]));
 

@@ -105,9 +105,11 @@ export function resolveSpecialTokens(files: TokenizerConfigFiles): SpecialTokens
     .map(([id, token]) => ({ token, id }));
   const others = [attribute('sep_token'), pad, attribute('cls_token'), attribute('mask_token')];
   for (const token of [bos, eos, unk, ...others, ...extra]) {
-    if (token && !added.some((entry) => entry.token.content === token.content)) {
-      added.push({ token: { ...token, special: true } });
-    }
+    if (!token) continue;
+    const known = added.find((entry) => entry.token.content === token.content);
+    if (!known) added.push({ token: { ...token, special: true } });
+    // A token named twice: the fast tokenizer, which alone reads this flag, keeps the last.
+    else known.token.normalized = token.normalized;
   }
   return { bos, eos, unk, pad, added, modelMaxLength: readLength(config?.['model_max_length']) };
 }

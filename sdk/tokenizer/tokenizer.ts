@@ -1,10 +1,11 @@
 import { SDError } from '../errors.ts';
-import { AddedTokenSplitter } from './added-tokens.ts';
+import { splitFast, splitSlow, TokenMatcher } from './added-tokens.ts';
+import type { Piece } from './added-tokens.ts';
 import { BytePairEncoder } from './byte-pair.ts';
-import { cleanFast, cleanFtfy, cleanOpenAI, cleanSlow } from './cleanup.ts';
+import { cleanFtfy, cleanOpenAI, cleanSlow, normalizeFast } from './cleanup.ts';
 import { joinTokens } from './decode.ts';
 import { plainToken, resolveSpecialTokens } from './special-tokens.ts';
-import type { SpecialTokens } from './special-tokens.ts';
+import type { AddedToken, SpecialTokens } from './special-tokens.ts';
 import { parseVocabulary } from './vocabulary.ts';
 
 /** A model's tokenizer files: the texts of the first two, the parsed JSON of the others. */
@@ -28,7 +29,8 @@ export interface TokenizerFiles {
  * - `fast`: CLIPTokenizerFast, which is the only one in transformers ≥ 5;
  * - `openai`: `clip.simple_tokenizer` of openai/CLIP.
  */
-export type TokenizerVariant = 'slow' | 'slow-ftfy' | 'fast' | 'openai';
+export type TokenizerVariant = (typeof VARIANTS)[number];
+const VARIANTS = ['slow', 'slow-ftfy', 'fast', 'openai'] as const;
 
 /** CLIP's byte-level BPE tokenizer. The text work is TypeScript, split and merges are WebAssembly. */
 export class Tokenizer {
@@ -41,7 +43,9 @@ export class Tokenizer {
   readonly modelMaxLength: number;
 
   readonly #encoder: BytePairEncoder;
-  readonly #splitter = new AddedTokenSplitter();
+  /** Added tokens looked for in the raw text, and (fast only) in the normalised text. */
+  readonly #raw = new TokenMatcher();
+  readonly #normalized = new TokenMatcher();
   readonly #idOf: Map<string, number>;
   readonly #tokenOf: Map<number, string>;
   /** Added tokens that `decode` sets apart by spaces: those that are not special, or beyond the vocabulary. */
@@ -66,7 +70,7 @@ export class Tokenizer {
       ids.set(token.content, id);
       this.#tokenOf.set(id, token.content);
       // OpenAI's tokenizer knows no added tokens: its two markers are found by the split.
-      if (variant !== 'openai') this.#splitter.add(token, id);
+      if (variant !== 'openai') this.#match(token, id);
       if (!token.special || id >= vocabularySize) this.#standalone.add(token.content);
     }
     this.bos = ids.get(special.bos.content) as number;
@@ -86,10 +90,10 @@ export class Tokenizer {
     options: { variant?: TokenizerVariant } = {},
   ): Promise<Tokenizer> {
     const variant = options.variant ?? 'slow';
-    if (!(variant in CLEANUPS)) {
+    if (!VARIANTS.includes(variant)) {
       throw new SDError(
         'INVALID_OPTION',
-        `Unknown tokenizer variant "${variant}"; use one of ${Object.keys(CLEANUPS).join(', ')}.`,
+        `Unknown tokenizer variant "${variant}"; use one of ${VARIANTS.join(', ')}.`,
       );
     }
     const vocabulary = parseVocabulary(files.vocab, files.merges);
@@ -118,16 +122,39 @@ export class Tokenizer {
       );
     }
     const ids: number[] = [];
-    for (const piece of this.#splitter.split(this.#spellOut(text))) {
+    for (const piece of this.#split(this.#spellOut(text))) {
       if (piece.id !== undefined) ids.push(piece.id);
       else ids.push(...this.#encodeText(piece.text));
     }
     return ids;
   }
 
+  /** Cuts the added tokens out; what is left is raw text, or normalised text in the fast variant. */
+  #split(text: string): Piece[] {
+    if (this.variant !== 'fast') return splitSlow(this.#raw, text);
+    return splitFast(this.#raw, this.#normalized, text, normalizeFast);
+  }
+
+  #match(token: AddedToken, id: number): void {
+    if (this.variant === 'fast' && token.normalized) {
+      this.#normalized.add(token, id, normalizeFast(token.content));
+    } else this.#raw.add(token, id);
+  }
+
   #encodeText(text: string): number[] {
-    const clean = CLEANUPS[this.variant](text, this.#encoder);
-    return this.#encoder.encode(clean, this.variant !== 'fast');
+    switch (this.variant) {
+      case 'slow':
+        return this.#encoder.encode(
+          cleanSlow(text, (code) => this.#encoder.classify(code)),
+          true,
+        );
+      case 'slow-ftfy':
+        return this.#encoder.encode(cleanFtfy(text), true);
+      case 'openai':
+        return this.#encoder.encode(cleanOpenAI(text), true);
+      case 'fast':
+        return this.#encoder.encode(text, false);
+    }
   }
 
   /**
@@ -190,7 +217,7 @@ export class Tokenizer {
       const id = this.#idOf.size;
       this.#idOf.set(name, id);
       this.#tokenOf.set(id, name);
-      this.#splitter.add(plainToken(name, false), id);
+      this.#match(plainToken(name, false), id);
       this.#standalone.add(name);
       return id;
     });
@@ -198,18 +225,10 @@ export class Tokenizer {
 
   #spellOut(text: string): string {
     if (this.#vectors.size === 0) return text;
-    const present = new Set(this.#splitter.split(text).map((piece) => piece.text));
+    const present = new Set(this.#split(text).map((piece) => piece.id));
     for (const [token, names] of this.#vectors) {
-      if (present.has(token)) text = text.replaceAll(token, names.join(' '));
+      if (present.has(this.#idOf.get(token))) text = text.replaceAll(token, names.join(' '));
     }
     return text;
   }
 }
-
-/** The cleanup of each variant, before the split into words. */
-const CLEANUPS: Record<TokenizerVariant, (text: string, encoder: BytePairEncoder) => string> = {
-  slow: (text, encoder) => cleanSlow(text, (code) => encoder.classify(code)),
-  'slow-ftfy': (text) => cleanFtfy(text),
-  fast: (text) => cleanFast(text),
-  openai: (text) => cleanOpenAI(text),
-};

@@ -21,6 +21,19 @@ function startsWith(pointer: usize, end: usize, literal: usize, length: usize): 
   return end - pointer >= length && memory.compare(pointer, literal, length) === 0;
 }
 
+/** The end of a marker at `pointer`, or 0; sets `kind`. */
+function marker(pointer: usize, end: usize): usize {
+  if (startsWith(pointer, end, startOfText, START_LENGTH)) {
+    kind = START_OF_TEXT;
+    return pointer + START_LENGTH;
+  }
+  if (startsWith(pointer, end, endOfText, END_LENGTH)) {
+    kind = END_OF_TEXT;
+    return pointer + END_LENGTH;
+  }
+  return 0;
+}
+
 /** Bytes of an 's' at `pointer`. U+017F 'ſ' is lower-case, yet IGNORECASE folds it to 's'. */
 function isS(pointer: usize, end: usize, ignoreCase: bool): u32 {
   if (pointer >= end) return 0;
@@ -57,10 +70,14 @@ function run(pointer: usize, end: usize, wanted: u32): usize {
   return pointer;
 }
 
+/** Fast tokenizer: where the "|>" of a marker that is being passed in three words begins. */
+let markerTail: usize = 0;
+
 /**
  * Finds the next word in [pointer, end): sets `start` and `kind`, and returns where it ends, or 0
- * when only white space is left. `special` looks for the two markers and ignores case, as the
- * slow tokenizers do; the fast one does neither.
+ * when only white space is left. With `special`, as in the slow tokenizers, a marker is one id and
+ * case is ignored. The fast tokenizer finds a marker too, but then splits it by GPT-2's regular
+ * expression into "<|", the name and "|>".
  */
 export function nextWord(pointer: usize, end: usize, special: bool): usize {
   pointer = run(pointer, end, SPACE);
@@ -69,17 +86,22 @@ export function nextWord(pointer: usize, end: usize, special: bool): usize {
   if (pointer >= end) return 0;
 
   const first = load<u8>(pointer);
-  if (special && first === 0x3c) {
-    if (startsWith(pointer, end, startOfText, START_LENGTH)) {
-      kind = START_OF_TEXT;
-      return pointer + START_LENGTH;
+  if (first === 0x3c) {
+    const after = marker(pointer, end);
+    if (after !== 0) {
+      if (special) return after;
+      kind = WORD;
+      markerTail = after - 2;
+      return pointer + 2;
     }
-    if (startsWith(pointer, end, endOfText, END_LENGTH)) {
-      kind = END_OF_TEXT;
-      return pointer + END_LENGTH;
+    if (special) {
+      const longS = longSStart(pointer, end);
+      if (longS !== 0) return longS;
     }
-    const after = longSStart(pointer, end);
-    if (after !== 0) return after;
+  }
+  if (pointer === markerTail) {
+    markerTail = 0;
+    return pointer + 2;
   }
   if (first === 0x27) {
     const after = contraction(pointer, end, special);

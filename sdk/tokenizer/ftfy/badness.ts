@@ -1,7 +1,6 @@
+import { SPACE as S } from '../white-space.ts';
 import { CATEGORY as C } from './tables.ts';
 
-/** Python's `\s` for str, which JavaScript's differs from in U+001C–U+001F, U+0085 and U+FEFF. */
-const S = '[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]';
 /** Python's `\w` for str. */
 const W = '[\\p{L}\\p{N}_]';
 

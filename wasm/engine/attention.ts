@@ -1,0 +1,206 @@
+// Flash attention (Dao et al. 2022) on the matrix micro-kernel, with everything transposed: the scores
+// of eight queries form a panel `[keys][8]`, so that softmax runs lane by lane and the panel is at once
+// the B operand of the product with the values. Scores are in base 2; log2(e) rides in the query scale.
+import {
+  CAUSAL, CHUNK_TILES, HEADS, HEAD_DIM, KEYS, KEY_CHUNK, KEY_COUNT, OUT, PACKED_KEYS, PACKED_VALUES,
+  QUERY_COUNT, QUERY_SCALE, SCRATCH_A, SCRATCH_B, SCRATCH_C, SCRATCH_TABLE, TILE_QUERIES, VALUES, X, ZEROS,
+} from './layout';
+import { exp2, loadPart } from './math';
+import { interleavePanel, interleaveRows, spreadPanel } from './pack';
+import { BLOCK, MR, tile } from './tile';
+
+const LEAST: f32 = -1e30;
+
+// @ts-ignore: decorator
+@inline
+function blocksOf(n: i32): i32 {
+  return (n + MR - 1) / MR;
+}
+
+/**
+ * Packs one chunk of keys and values of one head: keys `[m/MR][d][MR]`, values `[d/MR][m][MR]`.
+ */
+export function packAttentionTile(op: usize, index: i32, scratch: usize): void {
+  const chunks = load<i32>(op, CHUNK_TILES);
+  const head = index / chunks, chunk = index - head * chunks;
+  const heads = load<i32>(op, HEADS), d = load<i32>(op, HEAD_DIM), m = load<i32>(op, KEY_COUNT);
+  const batch = head / heads;
+  const pitch: usize = (heads * d) << 2;
+  const offset: usize = <usize>batch * m * pitch + <usize>((head - batch * heads) * d << 2);
+  const keyBlocks = blocksOf(m), dimBlocks = blocksOf(d), padded = keyBlocks * MR;
+  const perChunk = load<i32>(op, KEY_CHUNK) / MR;
+  const firstBlock = chunk * perChunk, endBlock = min(firstBlock + perChunk, keyBlocks);
+  const table = scratch + SCRATCH_TABLE;
+
+  const keys = load<usize>(op, KEYS) + offset;
+  let to = load<usize>(op, PACKED_KEYS) + (<usize>head * keyBlocks + firstBlock) * (d * MR * 4);
+  for (let block = firstBlock; block < endBlock; block++) {
+    for (let i = 0; i < MR; i++) {
+      const key = block * MR + i;
+      store<usize>(table + (i << 2), key < m ? keys + <usize>key * pitch : ZEROS);
+    }
+    interleaveRows(table, 0, d, to);
+    to += d * MR * 4;
+  }
+
+  const values = load<usize>(op, VALUES) + offset;
+  const packed = load<usize>(op, PACKED_VALUES) + <usize>head * (dimBlocks * padded * MR * 4);
+  for (let key = firstBlock * MR; key < endBlock * MR; key++) {
+    const from = key < m ? values + <usize>key * pitch : ZEROS;
+    for (let block = 0; block < dimBlocks; block++) {
+      const low = block * MR, part = packed + (<usize>block * padded + key) * (MR * 4);
+      const left = d - low;
+      v128.store(part, left >= 4 ? v128.load(from + (low << 2)) : loadPart(from + (low << 2), left));
+      if (MR == 6) {
+        store<f32>(part, left > 4 ? load<f32>(from + (low << 2), 16) : 0, 16);
+        store<f32>(part, left > 5 ? load<f32>(from + (low << 2), 20) : 0, 20);
+      }
+    }
+  }
+}
+
+/** One tile: TILE_QUERIES queries of one head, against all keys, chunk by chunk. */
+export function attentionTile(op: usize, index: i32, scratch: usize): void {
+  const perHead = load<i32>(op, CHUNK_TILES);
+  const head = index / perHead;
+  const heads = load<i32>(op, HEADS), d = load<i32>(op, HEAD_DIM);
+  const n = load<i32>(op, QUERY_COUNT), m = load<i32>(op, KEY_COUNT);
+  const batch = head / heads;
+  const pitch: usize = (heads * d) << 2;
+  const offset: usize = <usize>batch * n * pitch + <usize>((head - batch * heads) * d << 2);
+  const firstQuery = (index - head * perHead) * load<i32>(op, TILE_QUERIES);
+  const panels = (min(load<i32>(op, TILE_QUERIES), n - firstQuery) + 7) >> 3;
+  const keyBlocks = blocksOf(m), dimBlocks = blocksOf(d), padded = keyBlocks * MR;
+  const perChunk = load<i32>(op, KEY_CHUNK) / MR;
+  const keyStep: usize = d * MR * 4, valueStep: usize = padded * MR * 4;
+  const keys = load<usize>(op, PACKED_KEYS) + <usize>head * keyBlocks * keyStep;
+  const values = load<usize>(op, PACKED_VALUES) + <usize>head * dimBlocks * valueStep;
+  const causal = load<i32>(op, CAUSAL);
+
+  // Scratch: queries [panel][d][8] in A; scores of one panel in B; per panel in C the running maximum,
+  // the running sum (8 lanes each), and the output [d/MR][MR][8].
+  const queryStep: usize = d << 5;
+  const stateStep: usize = 64 + dimBlocks * BLOCK;
+  const scores = scratch + SCRATCH_B;
+  const queries = scratch + SCRATCH_A;
+  const states = scratch + SCRATCH_C;
+  for (let p = 0; p < panels; p++) packQueries(op, firstQuery + p * 8, offset, pitch, scratch, queries + p * queryStep);
+
+  const seen = causal ? min(m, firstQuery + panels * 8) : m;
+  const endBlock = blocksOf(seen);
+  for (let first = 0; first < endBlock; first += perChunk) {
+    const blocks = min(perChunk, endBlock - first);
+    const firstKey = first * MR, count = blocks * MR;
+    for (let p = 0; p < panels; p++) {
+      const query = queries + p * queryStep, state = states + p * stateStep;
+      let a = keys + first * keyStep, c = scores;
+      for (let i = 0; i < blocks; i++) {
+        tile(d, a, query, c, false);
+        a += keyStep;
+        c += BLOCK;
+      }
+      if (firstKey + count > m) hide(scores, m - firstKey, count);
+      if (causal) hideLater(scores, firstKey, count, firstQuery + p * 8);
+      softmax(scores, count, state, first == 0, dimBlocks * MR);
+      a = values + firstKey * (MR * 4);
+      c = state + 64;
+      for (let i = 0; i < dimBlocks; i++) {
+        tile(count, a, scores, c, first > 0);
+        a += valueStep;
+        c += BLOCK;
+      }
+    }
+  }
+  for (let p = 0; p < panels; p++)
+    writeQueries(op, firstQuery + p * 8, offset, pitch, scratch, states + p * stateStep);
+}
+
+function packQueries(op: usize, query: i32, offset: usize, pitch: usize, scratch: usize, to: usize): void {
+  const n = load<i32>(op, QUERY_COUNT), d = load<i32>(op, HEAD_DIM);
+  const from = load<usize>(op, X) + offset;
+  const table = scratch + SCRATCH_TABLE;
+  for (let i = 0; i < 8; i++, query++)
+    store<usize>(table + (i << 2), query < n ? from + <usize>query * pitch : ZEROS);
+  interleavePanel(table, d, to);
+  const scale = v128.load_splat<f32>(op, QUERY_SCALE);
+  for (let end = to + (d << 5); to < end; to += 16) v128.store(to, f32x4.mul(v128.load(to), scale));
+}
+
+/** Scores of keys past the end. */
+function hide(scores: usize, from: i32, to: i32): void {
+  memoryFill(scores + (from << 5), (to - from) << 3, LEAST);
+}
+
+function memoryFill(to: usize, count: i32, value: f32): void {
+  for (; count > 0; count--, to += 4) store<f32>(to, value);
+}
+
+/** Scores of keys later than the query of the lane. */
+function hideLater(scores: usize, firstKey: i32, count: i32, query: i32): void {
+  if (firstKey + count <= query) return;
+  const q0 = i32x4.add(i32x4.splat(query), i32x4(0, 1, 2, 3)), q1 = i32x4.add(q0, i32x4.splat(4));
+  const least = f32x4.splat(LEAST);
+  for (let key = firstKey; key < firstKey + count; key++, scores += 32) {
+    const k = i32x4.splat(key);
+    v128.store(scores, v128.bitselect(least, v128.load(scores), i32x4.gt_s(k, q0)));
+    v128.store(scores, v128.bitselect(least, v128.load(scores, 16), i32x4.gt_s(k, q1)), 16);
+  }
+}
+
+/** Scores to 2^(score − maximum), and the state brought to the new maximum. */
+function softmax(scores: usize, count: i32, state: usize, first: bool, dims: i32): void {
+  const end = scores + (<usize>count << 5);
+  let m0 = f32x4.splat(LEAST), m1 = m0;
+  if (!first) {
+    m0 = v128.load(state);
+    m1 = v128.load(state, 16);
+  }
+  const o0 = m0, o1 = m1;
+  for (let p = scores; p < end; p += 32) {
+    m0 = f32x4.max(m0, v128.load(p));
+    m1 = f32x4.max(m1, v128.load(p, 16));
+  }
+  v128.store(state, m0);
+  v128.store(state, m1, 16);
+  let s0 = f32x4.splat(0), s1 = s0;
+  for (let p = scores; p < end; p += 32) {
+    const e0 = exp2(f32x4.sub(v128.load(p), m0)), e1 = exp2(f32x4.sub(v128.load(p, 16), m1));
+    v128.store(p, e0);
+    v128.store(p, e1, 16);
+    s0 = f32x4.add(s0, e0);
+    s1 = f32x4.add(s1, e1);
+  }
+  if (!first) {
+    const f0 = exp2(f32x4.sub(o0, m0)), f1 = exp2(f32x4.sub(o1, m1));
+    s0 = f32x4.add(s0, f32x4.mul(v128.load(state, 32), f0));
+    s1 = f32x4.add(s1, f32x4.mul(v128.load(state, 48), f1));
+    let out = state + 64;
+    for (let i = 0; i < dims; i++, out += 32) {
+      v128.store(out, f32x4.mul(v128.load(out), f0));
+      v128.store(out, f32x4.mul(v128.load(out, 16), f1), 16);
+    }
+  }
+  v128.store(state, s0, 32);
+  v128.store(state, s1, 48);
+}
+
+function writeQueries(op: usize, query: i32, offset: usize, pitch: usize, scratch: usize, state: usize): void {
+  const n = load<i32>(op, QUERY_COUNT), d = load<i32>(op, HEAD_DIM);
+  const one = f32x4.splat(1);
+  const f0 = f32x4.div(one, v128.load(state, 32)), f1 = f32x4.div(one, v128.load(state, 48));
+  const from = state + 64;
+  for (let i = 0, p = from; i < d; i++, p += 32) {
+    v128.store(p, f32x4.mul(v128.load(p), f0));
+    v128.store(p, f32x4.mul(v128.load(p, 16), f1), 16);
+  }
+  const to = load<usize>(op, OUT) + offset + <usize>query * pitch;
+  const table = scratch + SCRATCH_TABLE;
+  // Rows past the end are written over the scores, which are spent.
+  for (let i = 0; i < 8; i++)
+    store<usize>(table + (i << 2), query + i < n ? to + i * pitch : scratch + SCRATCH_B);
+  const whole = d & ~3;
+  spreadPanel(from, whole, table, 0);
+  for (let i = 0; i < 8 && query + i < n; i++)
+    for (let c = whole; c < d; c++)
+      store<f32>(to + i * pitch + (c << 2), load<f32>(from + (c << 5) + (i << 2)));
+}
