@@ -3,14 +3,33 @@ import { ddim } from './ddim.ts';
 import { ddpm } from './ddpm.ts';
 import type { SamplerEntry } from './define.ts';
 import { euler } from './euler.ts';
+import { eulerAncestral } from './euler-ancestral.ts';
+import { heun } from './heun.ts';
+import { kdpm2 } from './kdpm2.ts';
+import { kdpm2Ancestral } from './kdpm2-ancestral.ts';
+import { lcm } from './lcm.ts';
+import { lms } from './lms.ts';
 import { KNOWN_NAMES, knownName, plain } from './names.ts';
 import { pndm } from './pndm.ts';
+import { tcd } from './tcd.ts';
 import type { Sampler, Schedule, SchedulerConfig, StepOptions } from './sampler.ts';
 
 export type { Sampler, Schedule, SchedulerConfig, StepOptions, StepResult } from './sampler.ts';
 
 /** Every sampler there is. A new one is a file of its own and a line here. */
-const SAMPLERS: readonly SamplerEntry[] = [ddim, ddpm, euler, pndm];
+const SAMPLERS: readonly SamplerEntry[] = [
+  ddim,
+  ddpm,
+  euler,
+  eulerAncestral,
+  heun,
+  kdpm2,
+  kdpm2Ancestral,
+  lcm,
+  lms,
+  pndm,
+  tcd,
+];
 
 /** What {@link createSampler} accepts: names people know (a schedule may follow) and class names. */
 export const samplerNames: readonly string[] = [

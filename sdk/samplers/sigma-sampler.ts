@@ -93,3 +93,16 @@ export abstract class SigmaSampler implements Sampler {
 export function unitScale(sigma: number): number {
   return f(Math.sqrt(f(f(sigma * sigma) + 1)));
 }
+
+/** How far an ancestral step goes down from `from`, and how much noise brings it up to `to`. */
+export function ancestralSplit(from: number, to: number): { up: number; down: number } {
+  const [fromSquared, toSquared] = [f(from * from), f(to * to)];
+  const up = f(Math.sqrt(f(f(toSquared * f(fromSquared - toSquared)) / fromSquared)));
+  const down = f(Math.sqrt(f(toSquared - f(up * up))));
+  return { up, down };
+}
+
+/** Each value but the first and the last twice: a second-order sampler comes by each σ twice. */
+export function doubled(values: readonly number[]): number[] {
+  return [values[0], ...values.slice(1, -1).flatMap((v) => [v, v]), values[values.length - 1]];
+}

@@ -1,0 +1,33 @@
+import { SDError } from '../errors.ts';
+import type { Schedule } from './sampler.ts';
+import { checkDescending } from './timesteps.ts';
+
+interface DistilledConfig {
+  readonly num_train_timesteps: number;
+  readonly original_inference_steps: number;
+}
+
+/**
+ * The timesteps of a model distilled for few steps (LCM, TCD): a selection from the
+ * `original_inference_steps` it was distilled on, from the noisiest down.
+ * @throws SDError INVALID_OPTION on more steps than those
+ */
+export function distilledTimesteps(
+  config: DistilledConfig,
+  { steps = 1, timesteps }: Schedule,
+): readonly number[] {
+  const { num_train_timesteps: train, original_inference_steps: original } = config;
+  if (timesteps) {
+    checkDescending(timesteps, train);
+    return timesteps;
+  }
+  if (original < 1 || original > train || steps > original) {
+    throw new SDError(
+      'INVALID_OPTION',
+      `${steps} steps cannot be chosen from ${original} original_inference_steps of ${train} training timesteps: use fewer steps.`,
+    );
+  }
+  const stride = Math.floor(train / original);
+  const descending = Array.from({ length: original }, (_, i) => (original - i) * stride - 1);
+  return Array.from({ length: steps }, (_, i) => descending[Math.floor(i * (original / steps))]);
+}

@@ -1,0 +1,103 @@
+import { defineSampler } from './define.ts';
+import { noiseSchedule, scheduleDefaults } from './noise-schedule.ts';
+import { predictOriginalK } from './prediction.ts';
+import type { Schedule, StepResult } from './sampler.ts';
+import { doubled, sigmaPath, SigmaSampler, unitScale, type SigmaPath } from './sigma-sampler.ts';
+import { logarithms, sigmaDefaults, sigmaTable, sigmaToTimestep } from './sigmas.ts';
+import { difference, divided, weightedSum } from './tensor.ts';
+import { roundHalfEven } from './timesteps.ts';
+
+const f = Math.fround;
+
+const defaults = {
+  ...scheduleDefaults,
+  ...sigmaDefaults,
+  beta_start: 0.00085,
+  beta_end: 0.012,
+  timestep_spacing: 'linspace',
+};
+export type KDPM2Config = typeof defaults;
+export const kdpm2Defaults = defaults;
+
+export const kdpm2 = defineSampler({
+  className: 'KDPM2DiscreteScheduler',
+  defaults,
+  choices: { prediction_type: ['epsilon', 'v_prediction'] },
+  takes: ['sigmas'],
+  create: (config, schedule) => new KDPM2(config, schedule),
+});
+
+/** k-diffusion's "DPM2": the derivative at the geometric middle of a step carries the whole step. */
+class KDPM2 extends SigmaSampler {
+  override readonly order = 2;
+  readonly #predictionType: string;
+  /** The σ in the middle of each step. */
+  readonly #middles: readonly number[];
+  /** The sample at the start of the step, between its two evaluations. */
+  #start: Float32Array | undefined;
+
+  constructor(config: KDPM2Config, schedule: Schedule) {
+    const { path, middles } = kdpm2Path(config, schedule, (sigma, next) =>
+      geometricMiddle(next, sigma),
+    );
+    super(path, config.timestep_spacing);
+    this.#predictionType = config.prediction_type;
+    this.#middles = middles;
+  }
+
+  override scaleModelInput(sample: Float32Array, t: number): Float32Array {
+    const index = this.index.at(t);
+    const sigma = this.#start ? this.#middles[index >> 1] : this.sigmas[index];
+    return divided(sample, unitScale(sigma));
+  }
+
+  step(modelOutput: Float32Array, t: number, sample: Float32Array): StepResult {
+    const index = this.index.at(t);
+    const step = index >> 1;
+    const sigma = this.sigmas[2 * step];
+    const at = this.#start ? this.#middles[step] : sigma;
+    const x0 = predictOriginalK(this.#predictionType, modelOutput, sample, at);
+    const derivative = divided(difference(sample, x0), at);
+    this.index.advance();
+    if (this.#start) {
+      const start = this.#start;
+      this.#start = undefined;
+      const dt = f(this.sigmas[index] - sigma);
+      return { prev: weightedSum([1, start], [dt, derivative]), denoised: x0 };
+    }
+    this.#start = sample;
+    const dt = f(this.#middles[step] - sigma);
+    return { prev: weightedSum([1, sample], [dt, derivative]), denoised: x0 };
+  }
+}
+
+/**
+ * The path of both DPM2 samplers: every step is evaluated at its start and in its middle.
+ * @param middle the σ in the middle of a step between two σ, the second perhaps 0
+ */
+export function kdpm2Path(
+  config: KDPM2Config,
+  schedule: Schedule,
+  middle: (sigma: number, next: number) => number,
+): { path: SigmaPath; middles: number[] } {
+  const table = sigmaTable(noiseSchedule(config).alphasCumprod);
+  const { timesteps, sigmas } = sigmaPath(config, schedule, table);
+  const starts = config.use_karras_sigmas ? timesteps.map(roundHalfEven) : timesteps;
+  const logs = logarithms(table);
+  const middles = starts.map((_, i) => middle(sigmas[i], sigmas[i + 1]));
+  const between = middles.slice(0, -1).map((sigma) => f(sigmaToTimestep(sigma, logs, f)));
+  return {
+    path: {
+      timesteps: starts.flatMap((t, i) => (i < between.length ? [t, between[i]] : [t])),
+      sigmas: Float32Array.from(doubled([...sigmas])),
+    },
+    middles,
+  };
+}
+
+/** exp of torch's `lerp` of the logarithms at ½, which starts from the second. */
+export function geometricMiddle(a: number, b: number): number {
+  if (a === 0 || b === 0) return 0;
+  const [logA, logB] = [f(Math.log(a)), f(Math.log(b))];
+  return f(Math.exp(f(logB - 0.5 * f(logB - logA))));
+}
