@@ -20,19 +20,16 @@ export type ImageInput =
   | string
   | URL;
 
-/** A finished picture. */
-export class GeneratedImage implements Picture {
+/** A picture in memory, and the ways out of it. */
+export class PixelImage implements Picture {
   readonly width: number;
   readonly height: number;
   readonly data: Uint8ClampedArray<ArrayBuffer>;
-  /** Gives this picture again, alone, with the same other options. */
-  readonly seed: number;
 
-  constructor(picture: Picture, seed: number) {
+  constructor(picture: Picture) {
     this.width = picture.width;
     this.height = picture.height;
     this.data = picture.data as Uint8ClampedArray<ArrayBuffer>;
-    this.seed = seed;
   }
 
   toImageData(): ImageData {
@@ -68,6 +65,17 @@ export class GeneratedImage implements Picture {
         quality,
       ),
     );
+  }
+}
+
+/** A finished picture. */
+export class GeneratedImage extends PixelImage {
+  /** Gives this picture again, alone, with the same other options. */
+  readonly seed: number;
+
+  constructor(picture: Picture, seed: number) {
+    super(picture);
+    this.seed = seed;
   }
 }
 

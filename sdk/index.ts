@@ -1,2 +1,16 @@
+export type { Availability } from './availability.ts';
 export { SDError, isSDError, type SDErrorCode } from './errors.ts';
+export { GeneratedImage, PixelImage, type ImageInput, type Picture } from './image.ts';
+export type { ModelSource } from './location.ts';
+export type { GenerateOptions, PreviewKind, RandomKind, Step } from './options.ts';
+export type { DenoiseProgress, DownloadProgress, Progress } from './progress.ts';
+export type { BusyPolicy } from './queue.ts';
+export {
+  StableDiffusion,
+  type GenerateResult,
+  type LoadOptions,
+  type StreamItem,
+} from './stable-diffusion.ts';
 export { VERSION } from './version.ts';
+export type { BackendChoice, Dtype, ModelInfo } from './worker/protocol.ts';
+export type { WorkerSource } from './worker/spawn.ts';

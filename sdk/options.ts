@@ -1,5 +1,5 @@
 import { SDError } from './errors.ts';
-import type { ImageInput, Picture } from './image.ts';
+import type { ImageInput, Picture, PixelImage } from './image.ts';
 import type { Progress } from './progress.ts';
 
 /** Whose random generator the noise comes from; the same seed gives other noise in each. */
@@ -61,14 +61,14 @@ export interface GenerateOptions {
 }
 
 /** One denoising step that is done. */
-export interface Step {
+export interface Step<Preview extends Picture = PixelImage> {
   /** From 1 to `steps`. */
   readonly step: number;
   readonly steps: number;
   /** The model's own time, from about 1000 down to 0. */
   readonly timestep: number;
   /** What the finished picture would look like by now; the first of the call's pictures. */
-  readonly preview?: Picture;
+  readonly preview?: Preview;
 }
 
 /** Options checked and completed: plain data that crosses to the worker. */

@@ -1,0 +1,294 @@
+import { probe, type Availability } from './availability.ts';
+import { SDError } from './errors.ts';
+import { GeneratedImage, PixelImage, toPicture } from './image.ts';
+import { locate, type ModelSource } from './location.ts';
+import {
+  validateOptions,
+  type CheckedOptions,
+  type GenerateOptions,
+  type GenerateRequest,
+  type Step,
+} from './options.ts';
+import type { Progress } from './progress.ts';
+import { abortError, Queue, type BusyPolicy } from './queue.ts';
+import { assets } from './worker/assets.ts';
+import type {
+  BackendChoice,
+  Dtype,
+  GenerateReply,
+  LoadRequest,
+  ModelInfo,
+} from './worker/protocol.ts';
+import { RemoteWorker, type CallHooks } from './worker/remote.ts';
+import { spawnWorker, type WorkerSource } from './worker/spawn.ts';
+
+/** Safari has no such symbol yet; what compiles `await using` for it looks for this one. */
+const asyncDispose: typeof Symbol.asyncDispose =
+  Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose');
+
+export interface LoadOptions {
+  /** The engine. Default `'auto'`: WebGPU where there is one, else WebAssembly. */
+  backend?: BackendChoice;
+  /** How weights are kept: `'f16'` (default), `'f32'`, or `'i8'` for half the memory of f16. */
+  dtype?: Dtype;
+  /** The variant's name in the file names of a folder, such as `'fp16'`. */
+  variant?: string;
+  /** At most so many CPU threads. Default: as many as the device has cores. */
+  threads?: number;
+  /** What a call does while another runs: wait its turn (default), or stop the other (`BUSY`). */
+  busy?: BusyPolicy;
+  /** A worker of the app's own, where the SDK's own ways to start one do not suit. */
+  worker?: WorkerSource;
+  /** Stops the load. */
+  signal?: AbortSignal;
+  onProgress?: (progress: Progress) => void;
+}
+
+/** What a call to {@link StableDiffusion.generate} made. */
+export interface GenerateResult {
+  /** The first picture. */
+  readonly image: GeneratedImage;
+  /** All of them; the pictures of one prompt together. */
+  readonly images: readonly GeneratedImage[];
+  /** The seed of the first picture. */
+  readonly seed: number;
+  /** The final latents, NCHW, as the UNet sees them. */
+  readonly latents: Float32Array;
+  /** What a person should know: a prompt that was cut, an option without effect. */
+  readonly notices: readonly string[];
+  /** Milliseconds by stage; `total` is what the caller waited, without the queue. */
+  readonly timings: Readonly<Record<string, number>>;
+}
+
+/** One item of {@link StableDiffusion.stream}: a step that is done, and at last the result. */
+export type StreamItem =
+  ({ readonly type: 'step' } & Step) | { readonly type: 'result'; readonly result: GenerateResult };
+
+/**
+ * A model on this device, in a worker of its own.
+ *
+ * ```ts
+ * const sd = await StableDiffusion.load('https://example.org/my-model/');
+ * const { image } = await sd.generate({ prompt: 'a lake at dawn', steps: 20, seed: 7 });
+ * document.body.append(image.toCanvas());
+ * ```
+ */
+export class StableDiffusion {
+  readonly #request: LoadRequest;
+  readonly #source: WorkerSource | undefined;
+  readonly #onProgress: ((progress: Progress) => void) | undefined;
+  readonly #queue: Queue;
+  /** Undefined from the worker's death to the next call. */
+  #worker: RemoteWorker | undefined;
+  #info: ModelInfo | undefined;
+  #disposed = false;
+
+  private constructor(request: LoadRequest, options: LoadOptions) {
+    this.#request = request;
+    this.#source = options.worker;
+    this.#onProgress = options.onProgress;
+    this.#queue = new Queue(options.busy ?? 'queue');
+  }
+
+  /**
+   * Loads a model.
+   * @param source the URL of a diffusers folder, or one that a person opened: the files of an
+   *   `<input webkitdirectory>`, or the handle of `showDirectoryPicker()`
+   * @throws SDError INVALID_OPTION, MISSING_FILE, INVALID_MODEL, INVALID_FILE, WEIGHTS_MISMATCH,
+   *   NETWORK, BACKEND_UNAVAILABLE, OUT_OF_MEMORY, WORKER_FAILED, ABORTED
+   */
+  static async load(source: ModelSource, options: LoadOptions = {}): Promise<StableDiffusion> {
+    const handle = new StableDiffusion(loadRequest(source, options), options);
+    try {
+      await handle.#ready(options.signal);
+    } catch (error) {
+      await handle.dispose();
+      throw error;
+    }
+    return handle;
+  }
+
+  /** What this browser can do, without loading anything. */
+  static availability(): Promise<Availability> {
+    return probe();
+  }
+
+  /** What was loaded, and onto what. */
+  get info(): ModelInfo {
+    return this.#info!;
+  }
+
+  /**
+   * Draws pictures.
+   * @throws SDError INVALID_OPTION, INVALID_PROMPT before any work; ABORTED, BUSY, DISPOSED,
+   *   OUT_OF_MEMORY, DEVICE_LOST, WORKER_FAILED. The handle can be used again after any but DISPOSED.
+   */
+  generate(options: GenerateOptions): Promise<GenerateResult>;
+  /** @param strength acts on `options.image`; without one the result carries a notice. */
+  generate(
+    prompt: string,
+    negativePrompt?: string,
+    strength?: number,
+    options?: Omit<GenerateOptions, 'prompt' | 'negativePrompt' | 'strength'>,
+  ): Promise<GenerateResult>;
+  async generate(
+    first: GenerateOptions | string,
+    negativePrompt?: string,
+    strength?: number,
+    rest?: Omit<GenerateOptions, 'prompt' | 'negativePrompt' | 'strength'>,
+  ): Promise<GenerateResult> {
+    const options =
+      typeof first === 'string' ? { ...rest, prompt: first, negativePrompt, strength } : first;
+    const checked = validateOptions(options);
+    this.#checkAlive();
+    const request = await withPictures(checked, options.signal);
+    return this.#queue.add(options.signal, async (signal, hold) => {
+      const begin = performance.now();
+      const worker = await this.#ready(signal);
+      const hooks: CallHooks = {
+        signal,
+        onProgress: options.onProgress,
+        onStep: ({ preview, ...step }) =>
+          options.onStep?.({ ...step, preview: preview && new PixelImage(preview) }),
+      };
+      const { result, settled } = worker.call('generate', request, hooks);
+      hold(settled);
+      const reply = await result;
+      return toResult(reply, checked.notices, performance.now() - begin);
+    });
+  }
+
+  /**
+   * Draws pictures and shows them on the way. Leaving the loop stops the run.
+   *
+   * ```ts
+   * for await (const item of sd.stream({ prompt: 'a lake' })) {
+   *   if (item.type === 'step') item.preview?.toCanvas(canvas);
+   *   else item.result.image.toCanvas(canvas);
+   * }
+   * ```
+   * @throws SDError as {@link generate}
+   */
+  async *stream(options: GenerateOptions): AsyncGenerator<StreamItem, void, undefined> {
+    const controller = new AbortController();
+    const follow = () => controller.abort(options.signal?.reason);
+    if (options.signal?.aborted) follow();
+    options.signal?.addEventListener('abort', follow);
+
+    const items: StreamItem[] = [];
+    let wake = () => {};
+    const run = this.generate({
+      ...options,
+      preview: options.preview ?? 'rgb',
+      signal: controller.signal,
+      onStep: (step) => {
+        options.onStep?.(step);
+        items.push({ type: 'step', ...step });
+        wake();
+      },
+    });
+    let failure: unknown;
+    let ended = false;
+    run
+      .then(
+        (result) => void items.push({ type: 'result', result }),
+        (error: unknown) => void (failure = error),
+      )
+      .finally(() => {
+        ended = true;
+        wake();
+      });
+    try {
+      for (;;) {
+        const item = items.shift();
+        if (item) yield item;
+        else if (ended) break;
+        else await new Promise<void>((done) => (wake = done));
+      }
+      if (failure !== undefined) throw failure;
+    } finally {
+      options.signal?.removeEventListener('abort', follow);
+      controller.abort();
+    }
+  }
+
+  /** Frees everything; calls that run or wait reject with ABORTED. May be called more than once. */
+  async dispose(): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    const error = new SDError('ABORTED', 'dispose() was called during the run.');
+    this.#queue.clear(error);
+    this.#worker?.end(error);
+    this.#worker = undefined;
+  }
+
+  [asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
+  /** The worker with the model loaded; a new one where there is none or it died. */
+  async #ready(signal: AbortSignal | undefined): Promise<RemoteWorker> {
+    this.#checkAlive();
+    if (this.#worker && !this.#worker.error) return this.#worker;
+    if (signal?.aborted) throw abortError(signal);
+    const worker = new RemoteWorker(await spawnWorker(this.#source), assets());
+    this.#worker = worker;
+    try {
+      if (this.#disposed) throw new SDError('ABORTED', 'dispose() was called during the load.');
+      const hooks: CallHooks = { signal, onProgress: this.#onProgress };
+      this.#info = await worker.call('load', this.#request, hooks).result;
+      return worker;
+    } catch (error) {
+      // A half-loaded worker is of no use; the next call starts over.
+      worker.end(error as SDError);
+      throw error;
+    }
+  }
+
+  #checkAlive(): void {
+    if (this.#disposed)
+      throw new SDError('DISPOSED', 'This model was disposed of; load it again to use it.');
+  }
+}
+
+function loadRequest(source: ModelSource, options: LoadOptions): LoadRequest {
+  const { backend = 'auto', dtype = 'f16', variant, threads } = options;
+  const check = (name: string, value: unknown, all: readonly unknown[]) => {
+    if (!all.includes(value))
+      throw new SDError(
+        'INVALID_OPTION',
+        `${name} must be one of ${all.join(', ')}, not ${String(value)}.`,
+      );
+  };
+  check('backend', backend, ['auto', 'webgpu', 'wasm']);
+  check('dtype', dtype, ['f32', 'f16', 'i8']);
+  check('busy', options.busy ?? 'queue', ['queue', 'abort']);
+  if (threads !== undefined && (!Number.isInteger(threads) || threads < 1 || threads > 64))
+    throw new SDError('INVALID_OPTION', `threads must be an integer from 1 to 64, not ${threads}.`);
+  return { model: locate(source), backend, dtype, variant, threads };
+}
+
+async function withPictures(
+  checked: CheckedOptions,
+  signal: AbortSignal | undefined,
+): Promise<GenerateRequest> {
+  if (signal?.aborted) throw abortError(signal);
+  const [image, mask] = await Promise.all(
+    [checked.image, checked.mask].map((input) =>
+      input === undefined ? undefined : toPicture(input, signal),
+    ),
+  );
+  return { ...checked.request, image, mask };
+}
+
+function toResult(reply: GenerateReply, notices: string[], total: number): GenerateResult {
+  const images = reply.pictures.map((picture, i) => new GeneratedImage(picture, reply.seeds[i]));
+  return {
+    image: images[0],
+    images,
+    seed: images[0].seed,
+    latents: reply.latents,
+    notices: [...notices, ...reply.notices],
+    timings: { ...reply.timings, total },
+  };
+}

@@ -1,0 +1,101 @@
+import type { Picture } from '../image.ts';
+import type { GenerateRequest, Step } from '../options.ts';
+import type { Progress } from '../progress.ts';
+
+// What passes between the page and its worker. Calls and their answers go through comlink on a port
+// of their own; what happens during a call goes through one more port, given with the call.
+
+/** Sent by a worker once its script runs, and again in answer to a hello. */
+export interface ReadyMessage {
+  readonly sd: 'ready';
+  readonly version: string;
+}
+/** A worker whose script could not be fetched or broke. */
+export interface FailedMessage {
+  readonly sd: 'failed';
+  readonly message: string;
+}
+export type HandshakeMessage = ReadyMessage | FailedMessage;
+/** Asks for a ready: the first one comes before anyone listens where an app made the worker. */
+export interface HelloMessage {
+  readonly sd: 'hello';
+}
+/** Begins the conversation. */
+export interface ConnectMessage {
+  readonly sd: 'connect';
+  readonly port: MessagePort;
+  readonly assets: Assets;
+  /** The name of a Web Lock to hold: the page learns of our death by getting it. */
+  readonly lock: string;
+}
+
+/** The answer to a connect on its port, once the lock is held; where there are no locks it stays out. */
+export interface LockedMessage {
+  readonly sd: 'locked';
+}
+
+/** Absolute URLs of the files next to the page's script; a worker from a blob knows none. */
+export interface Assets {
+  /** By file name, such as `tokenizer.wasm`. */
+  readonly wasm: Readonly<Record<string, string>>;
+}
+
+export type BackendChoice = 'auto' | 'webgpu' | 'wasm';
+export type Dtype = 'f32' | 'f16' | 'i8';
+
+/** Where a model is: a folder on a server, or one that a person opened. */
+export type ModelLocation =
+  | { readonly kind: 'url'; readonly url: string }
+  | { readonly kind: 'files'; readonly files: readonly { path: string; file: Blob }[] }
+  | { readonly kind: 'directory'; readonly handle: FileSystemDirectoryHandle };
+
+export interface LoadRequest {
+  readonly model: ModelLocation;
+  readonly backend: BackendChoice;
+  readonly dtype: Dtype;
+  readonly variant: string | undefined;
+  /** At most so many threads on the CPU; undefined leaves it to the machine. */
+  readonly threads: number | undefined;
+}
+
+/** What was loaded, and onto what. */
+export interface ModelInfo {
+  /** The engine in use: `webgpu` or `wasm`. */
+  readonly backend: string;
+  /** What the engine found: the GPU, threads, the kind of SIMD. */
+  readonly device: string;
+  /** In pixels, what the model was trained at. */
+  readonly width: number;
+  readonly height: number;
+  /** Width and height must be multiples of this. */
+  readonly sizeStep: number;
+  readonly dtype: Dtype;
+  /** Sentences a person should know, such as why the GPU is not used. */
+  readonly notices: readonly string[];
+}
+
+/** What a run gives back across the border. */
+export interface GenerateReply {
+  readonly pictures: Picture[];
+  readonly seeds: number[];
+  readonly latents: Float32Array;
+  readonly notices: string[];
+  /** Milliseconds by stage. */
+  readonly timings: Record<string, number>;
+}
+
+/** The worker's side. Every call takes a port for what happens during it. */
+export interface WorkerApi {
+  load(request: LoadRequest, events: MessagePort): Promise<ModelInfo>;
+  generate(request: GenerateRequest, events: MessagePort): Promise<GenerateReply>;
+}
+
+/** From the worker during a call. `end` comes before the answer, so that no event comes after it. */
+export type CallEvent =
+  | { readonly type: 'progress'; readonly progress: Progress }
+  | { readonly type: 'step'; readonly step: Step<Picture> }
+  | { readonly type: 'end' };
+/** To the worker during a call. */
+export interface AbortMessage {
+  readonly type: 'abort';
+}

@@ -1,0 +1,106 @@
+import * as comlink from 'comlink';
+import { SDError } from '../errors.ts';
+import type { Picture } from '../image.ts';
+import type { GenerateRequest, Step } from '../options.ts';
+import { ProgressReporter, type Progress } from '../progress.ts';
+import { VERSION } from '../version.ts';
+import { carryErrors } from './errors.ts';
+import type {
+  Assets,
+  CallEvent,
+  ConnectMessage,
+  GenerateReply,
+  HelloMessage,
+  LoadRequest,
+  LockedMessage,
+  ModelInfo,
+  ReadyMessage,
+  WorkerApi,
+} from './protocol.ts';
+
+/** What a call may tell while it runs, and what can stop it. */
+export interface CallContext {
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: Progress) => void;
+  readonly onStep: (step: Step<Picture>) => void;
+}
+
+/** A loaded model. Calls do not overlap. */
+export interface Model {
+  readonly info: ModelInfo;
+  generate(request: GenerateRequest, context: CallContext): Promise<GenerateReply>;
+}
+
+export type OpenModel = (request: LoadRequest, context: CallContext) => Promise<Model>;
+
+/** The global scope of a worker, as far as it is used here. */
+export interface WorkerScope {
+  postMessage(message: unknown): void;
+  addEventListener(type: 'message', listener: (event: MessageEvent) => void): void;
+}
+
+/** Says that the worker is ready, and answers the page that connects. */
+export function attend(scope: WorkerScope, openWith: (assets: Assets) => OpenModel): void {
+  carryErrors();
+  const ready: ReadyMessage = { sd: 'ready', version: VERSION };
+  scope.addEventListener('message', ({ data }: MessageEvent<HelloMessage | ConnectMessage>) => {
+    if (data?.sd === 'hello') scope.postMessage(ready);
+    if (data?.sd !== 'connect') return;
+    serve(data.port, openWith(data.assets));
+    holdLock(data.lock, data.port);
+  });
+  scope.postMessage(ready);
+}
+
+/** Held until this worker is gone, however it goes. Opaque origins have no locks. */
+function holdLock(name: string, port: MessagePort): void {
+  if (typeof navigator === 'undefined' || !navigator.locks) return;
+  const forever = () => {
+    port.postMessage({ sd: 'locked' } satisfies LockedMessage);
+    return new Promise<never>(() => {});
+  };
+  navigator.locks.request(name, forever).catch(() => {});
+}
+
+/** Answers the calls of one page on `port` with what `open` gives. */
+function serve(port: MessagePort, open: OpenModel): void {
+  let model: Model | undefined;
+  const api: WorkerApi = {
+    load: (request, events) =>
+      during(events, async (context) => {
+        model = await open(request, context);
+        return model.info;
+      }),
+    generate: (request, events) =>
+      during(events, async (context) => {
+        if (!model) throw new SDError('INTERNAL', 'generate came before load.');
+        const reply = await model.generate(request, context);
+        const buffers = reply.pictures.map((picture) => picture.data.buffer);
+        return comlink.transfer(reply, [...buffers, reply.latents.buffer] as ArrayBuffer[]);
+      }),
+  };
+  comlink.expose(api, port);
+}
+
+/** Runs `work` with its own signal and reports, both over `events`. */
+async function during<T>(
+  events: MessagePort,
+  work: (context: CallContext) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  // The only message that comes this way is the abort.
+  events.onmessage = () => controller.abort();
+  const send = (event: CallEvent, transfer: Transferable[] = []) =>
+    events.postMessage(event, transfer);
+  const reporter = new ProgressReporter((progress) => send({ type: 'progress', progress }));
+  try {
+    return await work({
+      signal: controller.signal,
+      onProgress: reporter.report,
+      onStep: (step) =>
+        send({ type: 'step', step }, step.preview ? [step.preview.data.buffer as ArrayBuffer] : []),
+    });
+  } finally {
+    send({ type: 'end' });
+  }
+}

@@ -1,0 +1,170 @@
+import { SDError } from '../errors.ts';
+import { VERSION } from '../version.ts';
+import type { HandshakeMessage, HelloMessage } from './protocol.ts';
+
+/**
+ * A worker of the app's own making that runs `stable-diffusion-web/worker`: its URL, a function that
+ * makes one (called again should it die), or one that is already made, which then belongs to us.
+ */
+export type WorkerSource = string | URL | (() => Worker | Promise<Worker>) | Worker;
+
+/** How long a worker may take to say that it is ready, in ms: a fetch of some 100 KB. */
+const PATIENCE = 20_000;
+const NAME = 'stable-diffusion-web';
+
+interface Rung {
+  readonly name: string;
+  make(): Worker | Promise<Worker>;
+}
+
+/**
+ * Starts a worker by the first way that the page's origin and Content-Security-Policy allow, and
+ * waits until it answers with our own version.
+ * @throws SDError WORKER_FAILED, which names every way that was tried and what to change
+ */
+export async function spawnWorker(source?: WorkerSource): Promise<Worker> {
+  const failures: string[] = [];
+  const violations: string[] = [];
+  // A blocked worker only fires an error without a message; the reason is told to the document.
+  const onViolation = (event: SecurityPolicyViolationEvent) =>
+    violations.push(`${event.effectiveDirective} blocked ${event.blockedURI || 'it'}`);
+  const target = typeof document === 'undefined' ? undefined : document;
+  target?.addEventListener('securitypolicyviolation', onViolation);
+  try {
+    for (const { name, make } of source === undefined ? ladder() : [given(source)]) {
+      let worker: Worker | undefined;
+      try {
+        worker = await make();
+        await handshake(worker);
+        return worker;
+      } catch (error) {
+        worker?.terminate();
+        if (error instanceof SDError) throw error;
+        failures.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+  } finally {
+    target?.removeEventListener('securitypolicyviolation', onViolation);
+  }
+  throw new SDError('WORKER_FAILED', explain(failures, violations));
+}
+
+function given(source: WorkerSource): Rung {
+  if (typeof source === 'function') return { name: 'the given function', make: source };
+  if (typeof source === 'string' || source instanceof URL)
+    return { name: String(source), make: () => start(String(source)) };
+  return { name: 'the given worker', make: () => source };
+}
+
+function ladder(): Rung[] {
+  const script = new URL('./worker.js', import.meta.url).href;
+  const rungs: Rung[] = [
+    {
+      name: 'same origin',
+      // Verbatim for bundlers: they find no worker behind a variable.
+      make: () =>
+        new Worker(new URL('./worker.js', import.meta.url), {
+          type: 'module',
+          name: 'stable-diffusion-web',
+        }),
+    },
+  ];
+  if ('trustedTypes' in globalThis)
+    rungs.push({ name: 'same origin, Trusted Types', make: () => start(script) });
+  // A worker from another origin is refused, but a blob of ours may import one. `import()` and not a
+  // static import: the first is checked against script-src, the second against worker-src.
+  // Messages that come before the module has run are kept for it.
+  const bootstrap = `
+    const early = [];
+    const keep = ({ data }) => early.push(data);
+    addEventListener('message', keep);
+    import(${JSON.stringify(script)}).then(
+      () => {
+        removeEventListener('message', keep);
+        for (const data of early) dispatchEvent(new MessageEvent('message', { data }));
+      },
+      (error) => postMessage({ sd: 'failed', message: String(error) }),
+    );`;
+  rungs.push({
+    name: 'blob',
+    // Not revoked: the engine's threads start from the same URL.
+    make: () => start(URL.createObjectURL(new Blob([bootstrap], { type: 'text/javascript' }))),
+  });
+  // Where the page's origin is opaque (a sandboxed frame) blobs start no module workers.
+  if (globalThis.origin === 'null')
+    rungs.push({
+      name: 'data URL',
+      make: () => start(`data:text/javascript,${encodeURIComponent(bootstrap)}`),
+    });
+  return rungs;
+}
+
+/** Starts a worker at a URL that is known only now; pages with Trusted Types want our policy's word. */
+function start(url: string): Worker {
+  return new Worker(trusted(url), { type: 'module', name: NAME });
+}
+
+interface TrustedTypes {
+  createPolicy(
+    name: string,
+    rules: { createScriptURL(url: string): string },
+  ): { createScriptURL(url: string): string };
+}
+let policy: ReturnType<TrustedTypes['createPolicy']> | undefined;
+
+function trusted(url: string): string {
+  const { trustedTypes } = globalThis as { trustedTypes?: TrustedTypes };
+  if (!trustedTypes) return url;
+  policy ??= trustedTypes.createPolicy(NAME, { createScriptURL: (safe) => safe });
+  return policy.createScriptURL(url);
+}
+
+/** Resolves when the worker says it is ready; an Error means that the next way may be tried. */
+function handshake(worker: Worker): Promise<void> {
+  return new Promise((done, fail) => {
+    const listening = new AbortController();
+    const { signal } = listening;
+    const end = (error?: Error) => {
+      clearTimeout(timer);
+      listening.abort();
+      if (error) fail(error);
+      else done();
+    };
+    const timer = setTimeout(() => end(new Error(`no answer in ${PATIENCE / 1000} s`)), PATIENCE);
+    worker.addEventListener(
+      'message',
+      ({ data }: MessageEvent<HandshakeMessage>) => {
+        if (data?.sd === 'failed') end(new Error(data.message));
+        if (data?.sd !== 'ready') return;
+        if (data.version === VERSION) end();
+        else
+          end(
+            new SDError(
+              'WORKER_FAILED',
+              `The page runs version ${VERSION} and its worker version ${data.version}: clear the cache that serves one of them, or pin both files to one version.`,
+            ),
+          );
+      },
+      { signal },
+    );
+    worker.addEventListener(
+      'error',
+      (event) => {
+        event.preventDefault();
+        end(new Error(event.message || 'blocked or not found'));
+      },
+      { signal },
+    );
+    worker.postMessage({ sd: 'hello' } satisfies HelloMessage);
+  });
+}
+
+function explain(failures: string[], violations: string[]): string {
+  const { origin } = new URL(import.meta.url);
+  const host = origin === globalThis.origin || origin === 'null' ? `'self'` : origin;
+  const reasons = `The worker could not start (${failures.join('; ')}).`;
+  const need = `script-src ${host} 'wasm-unsafe-eval'; worker-src ${host} blob:`;
+  if (violations.length > 0)
+    return `${reasons} The page's Content-Security-Policy forbids it (${[...new Set(violations)].join(', ')}); it must allow: ${need}.`;
+  return `${reasons} Look whether worker.js is served next to the SDK's script, as JavaScript; where the page sends Cross-Origin-Embedder-Policy, worker.js must send it too; a Content-Security-Policy must allow: ${need}.`;
+}
