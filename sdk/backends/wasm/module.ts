@@ -1,0 +1,129 @@
+import { SDError } from '../../errors.ts';
+
+/** A compiled engine, its bytes, or where to fetch them. */
+export type WasmSource = WebAssembly.Module | ArrayBuffer | Uint8Array | URL | string;
+
+export interface WasmModules {
+  /** Build with fused multiply-add (relaxed SIMD). */
+  readonly relaxed: WasmSource;
+  /** Build with plain 128-bit SIMD. */
+  readonly plain: WasmSource;
+}
+
+export type SimdChoice = 'auto' | 'relaxed' | 'plain';
+
+/** One function of type () → v128 with the given body: the smallest module that uses an instruction. */
+function probe(...body: number[]): boolean {
+  const code = [0, ...body, 0x0b];
+  // prettier-ignore
+  return WebAssembly.validate(new Uint8Array([
+    0, 0x61, 0x73, 0x6d, 1, 0, 0, 0,
+    1, 5, 1, 0x60, 0, 1, 0x7b,
+    3, 2, 1, 0,
+    10, code.length + 2, 1, code.length, ...code,
+  ]));
+}
+
+const SPLAT = [0x41, 0, 0xfd, 0x0f]; // i32.const 0, i8x16.splat
+
+export function hasSimd(): boolean {
+  return probe(...SPLAT);
+}
+
+export function hasRelaxedSimd(): boolean {
+  return probe(...SPLAT, ...SPLAT, ...SPLAT, 0xfd, 0x85, 0x02); // f32x4.relaxed_madd
+}
+
+/** Whether threads can share a memory here: in browsers only where the page is cross-origin isolated. */
+export function canShareMemory(): boolean {
+  if (typeof SharedArrayBuffer === 'undefined') return false;
+  const { crossOriginIsolated } = globalThis as { crossOriginIsolated?: boolean };
+  return crossOriginIsolated ?? true;
+}
+
+/**
+ * Compiles the build that runs here.
+ *
+ * @throws SDError `BACKEND_UNAVAILABLE` where there is no WebAssembly SIMD, or a build that was asked
+ *   for by name cannot run; `NETWORK` when the module cannot be fetched.
+ */
+export async function compileEngine(
+  modules: WasmModules,
+  simd: SimdChoice,
+  shared: boolean,
+): Promise<{ module: WebAssembly.Module; relaxed: boolean }> {
+  if (!hasSimd())
+    throw new SDError(
+      'BACKEND_UNAVAILABLE',
+      'This browser has no WebAssembly SIMD. Update it: Chrome 91, Firefox 89 and Safari 16.4 have it.',
+    );
+  const relaxed = simd === 'plain' ? false : hasRelaxedSimd();
+  if (simd === 'relaxed' && !relaxed)
+    throw new SDError(
+      'BACKEND_UNAVAILABLE',
+      "This browser has no relaxed SIMD. Use simd: 'auto', which falls back to plain SIMD.",
+    );
+  const source = relaxed ? modules.relaxed : modules.plain;
+  if (source instanceof WebAssembly.Module) return { module: source, relaxed };
+  const bytes = await bytesOf(source);
+  const module = await WebAssembly.compile(shared ? bytes : withUnsharedMemory(bytes));
+  return { module, relaxed };
+}
+
+async function bytesOf(source: ArrayBuffer | Uint8Array | URL | string): Promise<BufferSource> {
+  if (source instanceof ArrayBuffer) return source;
+  if (source instanceof Uint8Array) return source as Uint8Array<ArrayBuffer>;
+  try {
+    const response = await fetch(source);
+    if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    return await response.arrayBuffer();
+  } catch (cause) {
+    throw new SDError('NETWORK', `The engine at ${source} could not be fetched.`, {
+      cause,
+      retryable: true,
+    });
+  }
+}
+
+/**
+ * The same binary with its memory import no longer shared, for pages without cross-origin isolation:
+ * atomic instructions are valid on unshared memory too. Limits are flag (3 shared with maximum, 1
+ * unshared with maximum), minimum, maximum; only the flag changes, so no length does.
+ */
+export function withUnsharedMemory(source: BufferSource): Uint8Array<ArrayBuffer> {
+  const bytes = ArrayBuffer.isView(source)
+    ? new Uint8Array(source.buffer as ArrayBuffer, source.byteOffset, source.byteLength).slice()
+    : new Uint8Array(source).slice();
+  let at = 8;
+  const number = (): number => {
+    let value = 0;
+    for (let shift = 0; ; shift += 7) {
+      const byte = bytes[at++];
+      value |= (byte & 0x7f) << shift;
+      if (byte < 0x80) return value;
+    }
+  };
+  const skipName = (): void => {
+    const length = number();
+    at += length;
+  };
+  while (at < bytes.length) {
+    const section = bytes[at++];
+    const end = number() + at;
+    if (section === 2) {
+      for (let left = number(); left > 0; left--) {
+        skipName();
+        skipName();
+        const kind = bytes[at++];
+        if (kind === 2) {
+          bytes[at] &= ~2;
+          return bytes;
+        }
+        if (kind !== 0) break; // the engine imports functions at most
+        number();
+      }
+    }
+    at = end;
+  }
+  throw new SDError('INTERNAL', 'The engine binary imports no memory.');
+}
