@@ -109,7 +109,7 @@ export function resolveSpecialTokens(files: TokenizerConfigFiles): SpecialTokens
     const known = added.find((entry) => entry.token.content === token.content);
     if (!known) added.push({ token: { ...token, special: true } });
     // A token named twice: the fast tokenizer, which alone reads this flag, keeps the last.
-    else known.token.normalized = token.normalized;
+    else if (known.id === undefined) known.token.normalized = token.normalized;
   }
   return { bos, eos, unk, pad, added, modelMaxLength: readLength(config?.['model_max_length']) };
 }

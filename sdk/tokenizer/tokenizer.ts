@@ -121,12 +121,9 @@ export class Tokenizer {
         'The prompt has half a character in it (a lone UTF-16 surrogate); remove it.',
       );
     }
-    const ids: number[] = [];
-    for (const piece of this.#split(this.#spellOut(text))) {
-      if (piece.id !== undefined) ids.push(piece.id);
-      else ids.push(...this.#encodeText(piece.text));
-    }
-    return ids;
+    return this.#split(this.#spellOut(text)).flatMap(
+      (piece) => piece.id ?? this.#encodeText(piece.text),
+    );
   }
 
   /** Cuts the added tokens out; what is left is raw text, or normalised text in the fast variant. */

@@ -1,11 +1,11 @@
 """Expected token ids of all four CLIP tokenizer variants, from the originals.
 
     python tests/reference/tokenizer.py fixtures tests/fixtures/tokenizer
-        trains the small vocabulary of the fixtures and writes vocab, merges and cases
+        trains the small vocabulary of the fixtures, writes vocab.json, merges.txt, cases.json.gz
     python tests/reference/tokenizer.py fuzz BPE_SIMPLE_VOCAB.txt.gz COUNT SEED > cases.json
         random texts with CLIP's own vocabulary, in the format of the golden files
-    python tests/reference/tokenizer.py fast VOCABULARY cases.json
-        adds the ids of the fast tokenizer to cases.json; VOCABULARY is a folder or the .txt.gz
+    python tests/reference/tokenizer.py fast VOCABULARY CASES
+        adds the ids of the fast tokenizer to either; VOCABULARY is the folder or the .txt.gz
 
 The first two need transformers 4.57 (5 has no slow tokenizer), ftfy 6.3.1 and regex; the last needs
 transformers 5, whose tokenizer differs from CLIPTokenizerFast of 4.
@@ -233,7 +233,108 @@ def random_texts(count, seed):
     return [random_text(rng) for _ in range(count)]
 
 
+# --- tokenizer configs ---------------------------------------------------------------------------
+
+
+def token(content, **flags):
+    base = {"content": content, "lstrip": False, "normalized": True, "rstrip": False, "single_word": False}
+    return base | flags
+
+
+BOS, EOS = MARKERS
+NAMED = {"bos_token": token(BOS), "eos_token": token(EOS), "unk_token": token(EOS)}
+TYPED = {name: {"__type": "AddedToken"} | value for name, value in NAMED.items()}
+PLAIN = {"bos_token": BOS, "eos_token": EOS, "unk_token": EOS, "model_max_length": 77}
+
+
+def configs(size):
+    """Kinds of configs met in the wild, and odder ones; `size` is the size of the vocabulary."""
+    special = {str(size - 2): token(BOS, special=True), str(size - 1): token(EOS, special=True)}
+    bang = {"0": token("!", normalized=False, special=True)}
+    flags = {
+        str(size): token("<left>", lstrip=True, special=False),
+        str(size + 1): token("<right>", rstrip=True, normalized=False, special=False),
+        str(size + 2): token("word", single_word=True, special=False),
+    }
+    return {
+        "none": {},
+        "sd1": {
+            "config": {**TYPED, "pad_token": EOS, "model_max_length": 77},
+            "specialTokensMap": {**NAMED, "pad_token": EOS},
+        },
+        "sd2: the map overrides the config": {
+            "config": {**TYPED, "pad_token": EOS, "model_max_length": 77},
+            "specialTokensMap": {**NAMED, "pad_token": "!"},
+        },
+        "sdxl 2: added_tokens_decoder": {
+            "config": {**PLAIN, "pad_token": "!", "added_tokens_decoder": {**bang, **special}},
+            "specialTokensMap": {**NAMED, "pad_token": EOS},
+        },
+        "added_tokens.json": {
+            "config": {**PLAIN, "pad_token": EOS},
+            "addedTokens": {"<cat-toy>": size, "<cat>": size + 1},
+        },
+        "strip flags": {"config": {**PLAIN, "added_tokens_decoder": {**special, **flags}}},
+        "textual inversion": {"inversions": [["<cat-toy>", 3], ["sks", 1], ["<dog>", 2], ["<dog", 1], ["Big-Eye", 1]]},
+    }
+
+
+CONFIG_TEXTS = [
+    "a cat!! hello!",
+    "!",
+    " ! a!b ",
+    "a <|EndOfText|> b <|endoftext|>c<|startoftext|>",
+    "<|STARTOFTEXT|>!x",
+    "a <cat-toy> on a <cat>, <CAT-TOY>, <cat-to, <cat-toy>>",
+    "x<cat-toy><cat-toy> sks, asks SKS sks_1 <cat-toy>_1",
+    "big-eye Big-Eye BIG-EYE <dog> <dog <dog>>",
+    "one <left> two <left>three  <right>  four<right>\n five word words sword word, word",
+    "  <right>\u3000<left>\t<right> <left> ",
+    "naïve <cat-toy>é e\u0301 <cat\u0301",
+]
+
+FILES = {
+    "config": "tokenizer_config.json",
+    "specialTokensMap": "special_tokens_map.json",
+    "addedTokens": "added_tokens.json",
+}
+
+
+def run_config(entry, folder, make, fast=False):
+    """Fills a config's expectations from the tokenizer that `make` loads out of a folder."""
+    for name, file in FILES.items():
+        path = folder / file
+        path.unlink(missing_ok=True)
+        if name in entry:
+            path.write_text(json.dumps(entry[name]), encoding="utf-8")
+    tokenizer = make(folder)
+    for word, vectors in entry.get("inversions", []):
+        tokenizer.add_tokens([word] + [f"{word}_{i}" for i in range(1, vectors)])
+    if not fast:
+        from diffusers.loaders.textual_inversion import TextualInversionLoaderMixin
+
+        entry["special"] = [tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id]
+        entry["cases"] = [{"text": text} for text in CONFIG_TEXTS]
+        for case in entry["cases"]:
+            mixin = TextualInversionLoaderMixin()
+            case["converted"] = mixin.maybe_convert_prompt(case["text"], tokenizer)
+    for case in entry["cases"]:
+        ids = tokenizer(case["converted"], truncation=False)["input_ids"]
+        case["fast" if fast else "slow"] = ids
+        if not fast:
+            case["decoded"] = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+
+
 # --- commands ------------------------------------------------------------------------------------
+
+
+def read(path):
+    return json.loads(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
+
+
+def write(path, data):
+    text = json.dumps(data).encode()
+    path.write_bytes(gzip.compress(text, mtime=0) if path.suffix == ".gz" else text)
 
 
 def fuzz(source, count, seed):
@@ -243,24 +344,52 @@ def fuzz(source, count, seed):
     json.dump({"cases": run(tokenizers, random_texts(count, seed))}, sys.stdout)
 
 
+def fixtures(folder):
+    from transformers import CLIPTokenizer
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tokens, merges = train_small_vocabulary(WORDS * 3 + ODD + random_texts(400, 7), 500)
+    write_vocabulary(folder, tokens, merges)
+    texts = ["", " ", "a photo of a cat", *random_texts(330, 11)]
+    data = {"cases": run(load(folder), [text for text in texts if len(text) < 200])}
+    data["configs"] = [{"name": name} | entry for name, entry in configs(len(tokens)).items()]
+    sys.modules["ftfy"] = None
+    with tempfile.TemporaryDirectory() as name:
+        write_vocabulary(Path(name), tokens, merges)
+        for entry in data["configs"]:
+            run_config(entry, Path(name), CLIPTokenizer.from_pretrained)
+    write(folder / "cases.json.gz", data)
+
+
 def add_fast(source, path):
     """Run under transformers 5."""
     import transformers
 
     assert int(transformers.__version__.split(".")[0]) >= 5, "needs transformers 5 or later"
-    data = json.loads(Path(path).read_text(encoding="utf-8"))
+    data = read(path)
     with tempfile.TemporaryDirectory() as name:
-        if str(source).endswith(".gz"):
-            write_openai_vocabulary(source, Path(name))
-            source = name
-        tokenizer = transformers.CLIPTokenizer.from_pretrained(source)
+        folder = Path(name)
+        if source.suffix == ".gz":
+            write_openai_vocabulary(source, folder)
+        else:
+            for file in ("vocab.json", "merges.txt"):
+                (folder / file).write_bytes((source / file).read_bytes())
+        make = transformers.CLIPTokenizer.from_pretrained
+        tokenizer = make(folder)
         for case in data["cases"]:
             case["fast_v5"] = tokenizer(case["text"], truncation=False)["input_ids"]
-    Path(path).write_text(json.dumps(data), encoding="utf-8")
+        for entry in data.get("configs", []):
+            run_config(entry, folder, make, fast=True)
+    write(path, data)
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "fast":
-        add_fast(sys.argv[2], sys.argv[3])
-    if sys.argv[1] == "fuzz":
-        fuzz(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    command, *arguments = sys.argv[1:]
+    if command == "fixtures":
+        fixtures(Path(arguments[0]))
+    elif command == "fuzz":
+        fuzz(arguments[0], int(arguments[1]), int(arguments[2]))
+    elif command == "fast":
+        add_fast(Path(arguments[0]), Path(arguments[1]))
+    else:
+        sys.exit(__doc__)

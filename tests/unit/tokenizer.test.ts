@@ -56,3 +56,43 @@ test('a lone surrogate is refused', async () => {
   }
   assert.doesNotThrow(() => tokenizer.encode('😀'));
 });
+
+test('files that are no tokenizer’s are refused', async () => {
+  const cases: [object, RegExp][] = [
+    [{ vocab: '{' }, /not JSON/],
+    [{ vocab: '[]' }, /token → id/],
+    [{ vocab: '{"a": -1}' }, /no valid id/],
+    [{ vocab: '{"a": 0}' }, /unknown token/],
+    [{ merges: '#version: 0.2\na b c' }, /line 2/],
+    [{ config: { bos_token: 7 } }, /bos_token/],
+    [{ config: { model_max_length: 1 } }, /model_max_length/],
+    [{ addedTokens: { x: 'y' } }, /bad id/],
+  ];
+  for (const [change, message] of cases) {
+    await assert.rejects(
+      Tokenizer.create(wasm, { ...files, ...change }),
+      (error) => isSDError(error) && error.code === 'INVALID_MODEL' && message.test(error.message),
+      JSON.stringify(change),
+    );
+  }
+});
+
+test('options that cannot be are refused', async () => {
+  await assert.rejects(
+    Tokenizer.create(wasm, files, { variant: 'quick' as never }),
+    (error) => isSDError(error) && error.code === 'INVALID_OPTION',
+  );
+  const tokenizer = await Tokenizer.create(wasm, files);
+  assert.deepEqual(tokenizer.addTokens('<toy>', 2), [519, 520]);
+  for (const taken of ['<toy>', '<toy>_1', 'cat</w>', '']) {
+    assert.throws(
+      () => tokenizer.addTokens(taken),
+      (error) => isSDError(error) && error.code === 'INVALID_OPTION',
+    );
+  }
+});
+
+test('a model without a length limit still has 77 positions', async () => {
+  const config = { model_max_length: 1e30 };
+  assert.equal((await Tokenizer.create(wasm, { ...files, config })).modelMaxLength, 77);
+});
