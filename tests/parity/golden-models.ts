@@ -85,12 +85,13 @@ async function clipText(
   const ids = Int32Array.from(rows.flat());
   const [batch, tokens] = [rows.length, rows[0].length];
   const skipped = /clip_skip(\d+)/.exec(output);
-  const variant = {
-    last_hidden_state: { skip: 0, finalNorm: true },
-    penultimate_hidden_state_no_ln: { skip: 1, finalNorm: false },
-    text_embeds: { skip: 0, finalNorm: true, pooled: 'projected' as const },
-    pooler_output: { skip: 0, finalNorm: true, pooled: 'plain' as const },
-  }[output] ?? (skipped ? { skip: Number(skipped[1]), finalNorm: true } : undefined);
+  const variant =
+    {
+      last_hidden_state: { skip: 0, finalNorm: true },
+      penultimate_hidden_state_no_ln: { skip: 1, finalNorm: false },
+      text_embeds: { skip: 0, finalNorm: true, pooled: 'projected' as const },
+      pooler_output: { skip: 0, finalNorm: true, pooled: 'plain' as const },
+    }[output] ?? (skipped ? { skip: Number(skipped[1]), finalNorm: true } : undefined);
   if (!variant) return undefined;
   const full = models.traceClipText(config, {
     batch,

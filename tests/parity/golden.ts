@@ -15,6 +15,7 @@ import * as random from './golden-random.ts';
 import type { Report, Unsupported } from './golden-report.ts';
 import * as samplers from './golden-samplers.ts';
 import * as tokenizer from './golden-tokenizer.ts';
+import { parsePythonJson } from './python-json.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -50,7 +51,7 @@ const engine = (): Promise<Backend> => (backend ??= createTestBackend(values.bac
 for (const path of positionals) {
   file = path.replace(/^.*\//, '');
   try {
-    await runFile(JSON.parse(readFileSync(path, 'utf8')), path);
+    await runFile(parsePythonJson(readFileSync(path, 'utf8')) as Record<string, unknown>, path);
   } catch (error) {
     failed++;
     console.log(`FAIL  ${file}  ${error instanceof Error ? error.stack : String(error)}`);
