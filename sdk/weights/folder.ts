@@ -1,6 +1,6 @@
 import { SDError } from '../errors.ts';
 import { readJson, readText, type ModelFiles } from './files.ts';
-import { SafetensorsReader } from './safetensors-reader.ts';
+import { openTensors } from './open.ts';
 import { joinReaders } from './sharded.ts';
 import type { TensorReader } from './tensor.ts';
 
@@ -92,8 +92,7 @@ export async function openWeights(
   for (const v of variants)
     for (const stem of stems) {
       const whole = `${folder}${stem}${v}.safetensors`;
-      if (await files.has(whole, signal))
-        return SafetensorsReader.open(await files.open(whole), signal);
+      if (await files.has(whole, signal)) return openTensors(await files.open(whole), signal);
     }
   for (const v of variants)
     for (const stem of stems)
@@ -103,6 +102,11 @@ export async function openWeights(
         `${folder}${stem}${v}.safetensors.index.json`,
       ]))
         if (await files.has(index, signal)) return openSharded(files, folder, index, signal);
+  for (const v of variants)
+    for (const stem of ['diffusion_pytorch_model', 'pytorch_model']) {
+      const whole = `${folder}${stem}${v}.bin`;
+      if (await files.has(whole, signal)) return openTensors(await files.open(whole), signal);
+    }
   throw new SDError(
     'MISSING_FILE',
     `${files.name} holds no weights ${folder}{${stems.join(',')}}${variants[0]}.safetensors (or their sharded form). ` +
@@ -127,6 +131,6 @@ async function openSharded(
   }
   const readers = new Map<string, TensorReader>();
   for (const shard of new Set(shardOf.values()))
-    readers.set(shard, await SafetensorsReader.open(await files.open(`${folder}${shard}`), signal));
+    readers.set(shard, await openTensors(await files.open(`${folder}${shard}`), signal));
   return joinReaders(`${files.name} ${index}`, shardOf, readers);
 }

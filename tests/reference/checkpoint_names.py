@@ -202,4 +202,5 @@ def main():
     print(path.name, path.stat().st_size, {k: len(v) for k, v in result["maps"].items()})
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+import { SDError } from '../../errors.ts';
+import { noTensor } from '../safetensors-reader.ts';
+import { Cursor, type ByteSource } from '../source.ts';
+import {
+  DTYPE_BITS,
+  sizeOf,
+  type RawTensor,
+  type ReadOptions,
+  type TensorInfo,
+  type TensorReader,
+} from '../tensor.ts';
+import { openLegacy } from './legacy.ts';
+import { unpickle, PickleEnds } from './pickle.ts';
+import { invalid, namedTensors, torchHooks, type TensorRef } from './tensors.ts';
+import { checkedDataOffset, dataOffset, readZip, type ZipEntry } from './zip.ts';
+
+const MAX_PICKLE = 64 * 1024 * 1024;
+
+/** Where the bytes of a storage lie. */
+export interface StoragePlace {
+  /** Of the storage, or of the zip header before it, whose length is not known yet. */
+  readonly begin: number;
+  readonly size: number;
+  readonly entry?: ZipEntry;
+}
+
+/** A torch checkpoint (`.ckpt`, `.pt`, `.pth`, `.bin`), read tensor by tensor. Nothing in it runs. */
+export class TorchReader implements TensorReader {
+  readonly #source: ByteSource;
+  readonly #fileSize: number;
+  readonly #tensors: ReadonlyMap<string, TensorRef>;
+  readonly #places: ReadonlyMap<string, StoragePlace>;
+  /** Numbers at the top of the checkpoint, such as `global_step`. */
+  readonly numbers: ReadonlyMap<string, number>;
+
+  private constructor(
+    source: ByteSource,
+    fileSize: number,
+    root: ReturnType<typeof namedTensors>,
+    places: ReadonlyMap<string, StoragePlace>,
+  ) {
+    this.#source = source;
+    this.#fileSize = fileSize;
+    this.#tensors = root.tensors;
+    this.#places = places;
+    this.numbers = root.numbers;
+    for (const [name, { storage }] of root.tensors) {
+      const place = places.get(storage.key);
+      const bits = storage.dtype === undefined ? 8 : DTYPE_BITS.get(storage.dtype)!;
+      const end = ((storage.offset + storage.count) * bits) / 8;
+      if (!place || end > place.size)
+        throw invalid(`no data for ${JSON.stringify(name)} (storage ${storage.key})`);
+    }
+  }
+
+  /** @throws SDError INVALID_FILE, UNSUPPORTED_FORMAT; whatever the source throws. */
+  static async open(source: ByteSource, signal?: AbortSignal): Promise<TorchReader> {
+    const size = await source.size(signal);
+    if (size === undefined)
+      throw new SDError(
+        'UNSUPPORTED_FORMAT',
+        `${source.name}: a torch checkpoint is read from its end, and the server does not tell its size. Download the file and pick it.`,
+      );
+    const head = await source.read(0, Math.min(size, 4), signal);
+    if (head[0] === 0x80) {
+      const { root, places } = await openLegacy(source, size, signal);
+      return new TorchReader(source, size, namedTensors(root), places);
+    }
+    const entries = await readZip(source, size, signal);
+    const pickle = [...entries.values()].find(({ name }) => /(^|\/)data\.pkl$/.test(name));
+    if (!pickle) throw invalid('no data.pkl: it is a zip file of something else');
+    const folder = pickle.name.slice(0, -'data.pkl'.length);
+    await checkByteOrder(source, entries.get(`${folder}byteorder`), size, signal);
+    const bytes = await readEntry(source, pickle, size, MAX_PICKLE, signal);
+    let root;
+    try {
+      root = unpickle(bytes, torchHooks).value;
+    } catch (error) {
+      if (error instanceof PickleEnds) throw invalid('a data.pkl that is cut off');
+      throw error;
+    }
+    const places = new Map<string, StoragePlace>();
+    for (const entry of entries.values())
+      if (entry.name.startsWith(`${folder}data/`))
+        places.set(entry.name.slice(`${folder}data/`.length), {
+          begin: entry.headerOffset,
+          size: entry.size,
+          entry,
+        });
+    return new TorchReader(source, size, namedTensors(root), places);
+  }
+
+  names(): Iterable<string> {
+    return this.#tensors.keys();
+  }
+
+  info(name: string): TensorInfo | undefined {
+    const ref = this.#tensors.get(name);
+    return ref && { dtype: ref.dtype, shape: ref.shape };
+  }
+
+  async read(name: string, options?: ReadOptions): Promise<RawTensor> {
+    for await (const tensor of this.tensors([name], options)) return tensor;
+    throw noTensor(this.#source.name, name);
+  }
+
+  async *tensors(
+    names: Iterable<string> = this.names(),
+    options: ReadOptions = {},
+  ): AsyncIterable<RawTensor> {
+    const wanted: { name: string; ref: TensorRef; place: StoragePlace }[] = [];
+    for (const name of new Set(names)) {
+      const ref = this.#tensors.get(name);
+      if (!ref) throw noTensor(this.#source.name, name);
+      wanted.push({ name, ref, place: this.#places.get(ref.storage.key)! });
+    }
+    wanted.sort((a, b) => a.place.begin - b.place.begin || firstByte(a.ref) - firstByte(b.ref));
+
+    const cursor = new Cursor(this.#source, options.signal);
+    const starts = new Map<StoragePlace, number>();
+    try {
+      for (const { name, ref, place } of wanted) {
+        const { dtype, shape } = ref;
+        let start = starts.get(place);
+        if (start === undefined) {
+          start = await this.#start(cursor, place);
+          starts.set(place, start);
+        }
+        const length = spanBytes(ref);
+        const span = await cursor.read(start + firstByte(ref), length, options.onBytes);
+        yield { name, dtype, shape, bytes: gather(ref, span) };
+      }
+    } finally {
+      await cursor.close();
+    }
+  }
+
+  /** Where a storage's data starts. Local headers are read on the way, not one by one before. */
+  async #start(cursor: Cursor, { begin, entry }: StoragePlace): Promise<number> {
+    if (!entry) return begin;
+    const header = await cursor.read(begin, 30);
+    return checkedDataOffset(new DataView(header.buffer), entry, this.#fileSize);
+  }
+}
+
+function firstByte({ storage, dtype, offset }: TensorRef): number {
+  const element = DTYPE_BITS.get(dtype)! / 8;
+  const base = storage.dtype === undefined ? storage.offset : storage.offset * element;
+  return base + offset * element;
+}
+
+/** Bytes from the first to the last element. */
+function spanBytes({ dtype, shape, strides }: TensorRef): number {
+  if (sizeOf(shape) === 0) return 0;
+  const span = shape.reduce((last, n, i) => last + (n - 1) * strides[i], 1);
+  return (span * DTYPE_BITS.get(dtype)!) / 8;
+}
+
+/** The elements of a strided view in C order. */
+function gather(
+  { dtype, shape, strides }: TensorRef,
+  span: Uint8Array<ArrayBuffer>,
+): Uint8Array<ArrayBuffer> {
+  let expected = 1;
+  let contiguous = true;
+  for (let i = shape.length - 1; i >= 0; i--) {
+    if (shape[i] !== 1 && strides[i] !== expected) contiguous = false;
+    expected *= shape[i];
+  }
+  if (contiguous) return span;
+
+  const element = DTYPE_BITS.get(dtype)! / 8;
+  const out = new Uint8Array(sizeOf(shape) * element);
+  const index = new Array<number>(shape.length).fill(0);
+  let from = 0;
+  for (let at = 0; at < out.length; at += element) {
+    for (let b = 0; b < element; b++) out[at + b] = span[from * element + b];
+    for (let i = shape.length - 1; i >= 0; i--) {
+      from += strides[i];
+      if (++index[i] < shape[i]) break;
+      from -= shape[i] * strides[i];
+      index[i] = 0;
+    }
+  }
+  return out;
+}
+
+async function readEntry(
+  source: ByteSource,
+  entry: ZipEntry,
+  fileSize: number,
+  limit: number,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array<ArrayBuffer>> {
+  if (entry.size > limit) throw invalid(`a ${entry.name} of ${entry.size} bytes`);
+  const begin = await dataOffset(source, entry, fileSize, signal);
+  return source.read(begin, begin + entry.size, signal);
+}
+
+async function checkByteOrder(
+  source: ByteSource,
+  entry: ZipEntry | undefined,
+  fileSize: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (!entry) return;
+  const text = new TextDecoder().decode(await readEntry(source, entry, fileSize, 64, signal));
+  if (text.trim() !== 'little')
+    throw new SDError('UNSUPPORTED_FORMAT', 'This checkpoint was written on a big-endian machine.');
+}
