@@ -21,7 +21,11 @@ const ENGINE = ['--enable', 'simd', '--enable', 'threads', '--importMemory', '--
 /** name: file name of the output; entry: relative to this folder; flags: added to COMMON. */
 const MODULES = [
   { name: 'tokenizer', entry: 'tokenizer/index.ts', flags: [] },
-  { name: 'engine-relaxed', entry: 'engine/index.ts', flags: [...ENGINE, '--enable', 'relaxed-simd'] },
+  {
+    name: 'engine-relaxed',
+    entry: 'engine/index.ts',
+    flags: [...ENGINE, '--enable', 'relaxed-simd'],
+  },
   { name: 'engine-simd', entry: 'engine/index.ts', flags: ENGINE },
 ];
 
