@@ -104,6 +104,7 @@ export class Pipeline {
     this.#check(job, shape);
 
     const began = performance.now();
+    hooks.onStage?.('encode', job.prompts.length);
     // A model that takes the scale as an input was distilled to need no second pass.
     const guided = job.guidanceScale > 1 && !this.#unet.config.guidanceDim;
     const rows = await this.#condition(job, guided, hooks);
@@ -129,8 +130,10 @@ export class Pipeline {
       guidanceScale: job.guidanceScale,
     });
     const encoded = performance.now();
+    hooks.onStage?.('denoise', sampler.timesteps.length - start.begin);
     const latents = await denoise(job, shape, sampler, generator, start, predict, guided, hooks);
     const denoised = performance.now();
+    hooks.onStage?.('decode', pictures);
     const images = await this.#vae.decode(latents, shape, signal);
     return {
       latents,

@@ -55,6 +55,8 @@ export interface Hooks {
   readonly signal?: AbortSignal;
   /** Awaited, so that a slow preview slows the run instead of piling up. */
   onStep?(event: StepEvent): void | Promise<void>;
+  /** Called as each stage begins, with how many prompts, evaluations or pictures it has to do. */
+  onStage?(stage: 'encode' | 'denoise' | 'decode', total: number): void;
   /** Something the caller should know: a prompt cut at 77 tokens, an option without effect. */
   onNotice?(message: string): void;
 }
