@@ -2,6 +2,10 @@ import { SDError } from '../errors.ts';
 import { ddim } from './ddim.ts';
 import { ddpm } from './ddpm.ts';
 import type { SamplerEntry } from './define.ts';
+import { deis } from './deis.ts';
+import { dpmMultistep } from './dpm-multistep.ts';
+import { dpmSinglestep } from './dpm-singlestep.ts';
+import { dpmSde } from './dpm-sde.ts';
 import { euler } from './euler.ts';
 import { eulerAncestral } from './euler-ancestral.ts';
 import { heun } from './heun.ts';
@@ -12,6 +16,7 @@ import { lms } from './lms.ts';
 import { KNOWN_NAMES, knownName, plain } from './names.ts';
 import { pndm } from './pndm.ts';
 import { tcd } from './tcd.ts';
+import { unipc } from './unipc.ts';
 import type { Sampler, Schedule, SchedulerConfig, StepOptions } from './sampler.ts';
 
 export type { Sampler, Schedule, SchedulerConfig, StepOptions, StepResult } from './sampler.ts';
@@ -20,6 +25,10 @@ export type { Sampler, Schedule, SchedulerConfig, StepOptions, StepResult } from
 const SAMPLERS: readonly SamplerEntry[] = [
   ddim,
   ddpm,
+  deis,
+  dpmMultistep,
+  dpmSde,
+  dpmSinglestep,
   euler,
   eulerAncestral,
   heun,
@@ -29,6 +38,7 @@ const SAMPLERS: readonly SamplerEntry[] = [
   lms,
   pndm,
   tcd,
+  unipc,
 ];
 
 /** What {@link createSampler} accepts: names people know (a schedule may follow) and class names. */

@@ -4,19 +4,20 @@ import { fma32 } from '../random/float32.ts';
 const f = Math.fround;
 
 /** The settings that every scheduler has, with the defaults most share. */
-export const scheduleDefaults = {
+export const betaDefaults = {
   num_train_timesteps: 1000,
   beta_start: 0.0001,
   beta_end: 0.02,
   beta_schedule: 'linear',
   trained_betas: null as readonly number[] | null,
   prediction_type: 'epsilon',
-  timestep_spacing: 'leading',
-  steps_offset: 0,
 };
 
+/** The same with the settings of timesteps, which all but one have. */
+export const scheduleDefaults = { ...betaDefaults, timestep_spacing: 'leading', steps_offset: 0 };
+
 type BetaConfig = Pick<
-  typeof scheduleDefaults,
+  typeof betaDefaults,
   'num_train_timesteps' | 'beta_start' | 'beta_end' | 'beta_schedule' | 'trained_betas'
 > & { rescale_betas_zero_snr?: boolean };
 

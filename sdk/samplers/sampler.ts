@@ -16,6 +16,8 @@ export interface StepOptions {
   sTmax?: number;
   /** Scale of the noise that is added (Euler's churn, DPM++ SDE). Default 1. */
   sNoise?: number;
+  /** DPM++ SDE: the seed of its noise for each picture of the batch. Default: by its config. */
+  noiseSeeds?: readonly (number | bigint)[];
   /** LMS: how many derivatives are used. Default 4. */
   order?: number;
 }

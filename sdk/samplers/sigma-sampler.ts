@@ -18,12 +18,15 @@ export interface SigmaPath {
  * The path of k-diffusion's samplers: σ interpolated at the spaced (or custom) timesteps, or spaced
  * anew between the first and the last of those by the config's rule; custom σ as they are.
  * @param table σ of every training timestep
+ * @param final the σ after the last step
+ * @param round the precision in which the spaced timesteps are held
  */
 export function sigmaPath(
   config: SpacingConfig & SigmaRules & { interpolation_type?: string },
   { steps = 1, timesteps, sigmas }: Schedule,
   table: Float32Array,
   final = 0,
+  round: (t: number) => number = f,
 ): SigmaPath {
   const logs = logarithms(table);
   if (sigmas) {
@@ -31,7 +34,7 @@ export function sigmaPath(
     const at = Array.from(custom.subarray(0, -1), (sigma) => sigmaToTimestep(sigma, logs, f));
     return { timesteps: at, sigmas: custom };
   }
-  const spaced = timesteps?.map(f) ?? fractionalTimesteps(config, steps);
+  const spaced = (timesteps ?? fractionalTimesteps(config, steps)).map(round);
   const between =
     config.interpolation_type === 'log_linear'
       ? logLinear(table, spaced.length)

@@ -9,7 +9,7 @@ export const thresholdDefaults = {
   sample_max_value: 1,
 };
 
-type LimitConfig = typeof thresholdDefaults & {
+export type LimitConfig = typeof thresholdDefaults & {
   clip_sample?: boolean;
   clip_sample_range?: number;
 };

@@ -30,7 +30,7 @@ export function spacedTimesteps(config: SpacingConfig, steps: number): number[] 
   return fractionalTimesteps(config, steps).map(roundHalfEven);
 }
 
-/** The same where "linspace" keeps its fractions, in f32: for samplers that work in σ. */
+/** The same where "linspace" keeps its fractions: for samplers that work in σ. */
 export function fractionalTimesteps(config: SpacingConfig, steps: number): number[] {
   const train = config.num_train_timesteps;
   switch (config.timestep_spacing) {

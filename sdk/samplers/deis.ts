@@ -1,0 +1,115 @@
+import { SDError } from '../errors.ts';
+import { defineSampler } from './define.ts';
+import { dpmUpdate } from './dpm-updates.ts';
+import { scheduleDefaults } from './noise-schedule.ts';
+import { noiseOf } from './prediction.ts';
+import type { Schedule, StepOptions, StepResult } from './sampler.ts';
+import { sigmaDefaults } from './sigmas.ts';
+import { SolverSampler } from './solver.ts';
+import { divided, scaled, weightedSum } from './tensor.ts';
+import { thresholdDefaults } from './threshold.ts';
+
+const f = Math.fround;
+
+const defaults = {
+  ...scheduleDefaults,
+  ...thresholdDefaults,
+  ...sigmaDefaults,
+  timestep_spacing: 'linspace',
+  solver_order: 2,
+  algorithm_type: 'deis',
+  solver_type: 'logrho',
+  lower_order_final: true,
+};
+
+export const deis = defineSampler({
+  className: 'DEISMultistepScheduler',
+  defaults,
+  choices: { algorithm_type: ['deis'], solver_type: ['logrho'] },
+  translate: {
+    algorithm_type: { dpmsolver: 'deis', 'dpmsolver++': 'deis' },
+    solver_type: { midpoint: 'logrho', heun: 'logrho', bh1: 'logrho', bh2: 'logrho' },
+  },
+  takes: ['sigmas'],
+  create: (config, schedule) => new DEIS(config, schedule),
+});
+
+/**
+ * Zhang and Chen, "Fast Sampling of Diffusion Models with Exponential Integrator": ε extrapolated by
+ * a polynomial in log ρ (ρ = σ/α) and integrated exactly.
+ */
+class DEIS extends SolverSampler {
+  readonly #config: typeof defaults;
+  /** ε, newest first. */
+  #outputs: Float32Array[] = [];
+
+  constructor(config: typeof defaults, schedule: Schedule) {
+    if (![1, 2, 3].includes(config.solver_order)) {
+      throw new SDError(
+        'INVALID_OPTION',
+        `The solver_order of DEIS must be 1, 2 or 3, but is ${config.solver_order}.`,
+      );
+    }
+    super(config, schedule, { ruled: 'path', plain: 'table' });
+    this.#config = config;
+  }
+
+  step(
+    modelOutput: Float32Array,
+    t: number,
+    sample: Float32Array,
+    options: StepOptions,
+  ): StepResult {
+    const index = this.index.at(t);
+    const [from, to] = [this.points[index], this.points[index + 1]];
+    const denoised = this.originalAt(index, modelOutput, sample, options);
+    const ran = this.#outputs.length;
+    const noise = noiseOf(sample, denoised, from.alpha, from.sigma);
+    this.#outputs = [noise, ...this.#outputs].slice(0, this.#config.solver_order);
+    this.index.advance();
+
+    const order = this.#orderAt(index, ran);
+    if (order === 1) {
+      const prev = dpmUpdate('dpmsolver', 'midpoint', from, to, sample, { d0: noise });
+      return { prev, denoised };
+    }
+    const rho = (offset: number) => {
+      const { alpha, sigma } = this.points[index + offset];
+      return f(sigma / alpha);
+    };
+    const past = Array.from({ length: order }, (_, k) => rho(-k));
+    const terms = past.map((b, k) => {
+      const others = [...past.slice(k + 1), ...past.slice(0, k)];
+      const integral = order === 2 ? linearIntegral : quadraticIntegral;
+      const weight = f(integral(rho(1), b, others) - integral(rho(0), b, others));
+      return [weight, this.#outputs[k]] as const;
+    });
+    const bracket = weightedSum([1, divided(sample, from.alpha)], ...terms);
+    return { prev: scaled(bracket, to.alpha), denoised };
+  }
+
+  #orderAt(index: number, ran: number): number {
+    const { solver_order, lower_order_final } = this.#config;
+    const left = this.timesteps.length - index;
+    const short = lower_order_final && this.timesteps.length < 15;
+    if (solver_order === 1 || ran < 1 || (left === 1 && short)) return 1;
+    if (solver_order === 2 || ran < 2 || (left === 2 && short)) return 2;
+    return 3;
+  }
+}
+
+const log = (x: number) => f(Math.log(x));
+
+/** ∫ of the Lagrange polynomial in log ρ that is 1 at `b` and 0 at `c`, up to ρ = `t`. */
+function linearIntegral(t: number, b: number, [c]: readonly number[]): number {
+  const bracket = f(f(-log(c) + log(t)) - 1);
+  return f(f(t * bracket) / f(log(b) - log(c)));
+}
+
+/** The same with zeros at `c` and `d`. */
+function quadraticIntegral(t: number, b: number, [c, d]: readonly number[]): number {
+  const [logT, logB, logC, logD] = [t, b, c, d].map(log);
+  const first = f(logC * f(f(logD - logT) + 1));
+  const bracket = f(f(f(f(f(first - f(logD * logT)) + logD) + f(logT * logT)) - f(2 * logT)) + 2);
+  return f(f(t * bracket) / f(f(logB - logC) * f(logB - logD)));
+}
