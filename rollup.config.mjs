@@ -23,8 +23,7 @@ const code = (input, file) => ({
   output: { file, format: 'es', sourcemap: true, inlineDynamicImports: true },
   plugins: [nodeResolve({ browser: true }), wgsl(), esbuild({ target: 'es2022', minify: true })],
   onwarn(warning, warn) {
-    if (warning.code === 'CIRCULAR_DEPENDENCY' || warning.code === 'UNRESOLVED_IMPORT')
-      throw new Error(warning.message);
+    if (warning.code === 'UNRESOLVED_IMPORT') throw new Error(warning.message);
     warn(warning);
   },
 });

@@ -28,7 +28,7 @@ export type Progress =
   /** Prompts go through the text encoder, an input picture through the VAE. */
   | {
       readonly phase: 'encode';
-      readonly unit: 'parts';
+      readonly unit: 'prompts';
       readonly done: number;
       readonly total: number;
     }

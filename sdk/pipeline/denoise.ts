@@ -49,6 +49,7 @@ export async function denoise(
       timestep: t,
       latents: sample,
       denoised,
+      shape,
     });
   }
   return sample;

@@ -47,6 +47,7 @@ export interface StepEvent {
   /** NCHW of {@link LatentShape}: the sample, and the clean sample it predicts. */
   readonly latents: Float32Array;
   readonly denoised: Float32Array;
+  readonly shape: LatentShape;
 }
 
 export type LatentShape = readonly [pictures: number, channels: number, h: number, w: number];

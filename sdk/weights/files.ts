@@ -64,13 +64,19 @@ export class MapFiles implements ModelFiles {
    * `model_index.json` (the one nearest to the top) becomes the root.
    */
   static fromFileList(list: Iterable<File>): MapFiles {
-    const byPath = new Map<string, File>();
-    for (const file of list) byPath.set(file.webkitRelativePath || file.name, file);
+    return MapFiles.fromPaths(
+      [...list].map((file) => [file.webkitRelativePath || file.name, file]),
+    );
+  }
+
+  /** As {@link fromFileList}, of files that came without their paths. */
+  static fromPaths(entries: Iterable<readonly [path: string, file: Blob]>): MapFiles {
+    const byPath = new Map(entries);
     const index = [...byPath.keys()]
       .filter((path) => /(^|\/)model_index\.json$/.test(path))
       .sort((a, b) => a.split('/').length - b.split('/').length)[0];
     const root = index?.slice(0, -'model_index.json'.length) ?? '';
-    const files = new Map<string, File>();
+    const files = new Map<string, Blob>();
     for (const [path, file] of byPath)
       if (path.startsWith(root)) files.set(path.slice(root.length), file);
     return new MapFiles(files, root === '' ? undefined : root.slice(0, -1));

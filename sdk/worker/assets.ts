@@ -6,6 +6,8 @@ import type { Assets } from './protocol.ts';
  */
 export const assets = (): Assets => ({
   wasm: {
+    'engine-relaxed.wasm': new URL('./wasm/engine-relaxed.wasm', import.meta.url).href,
+    'engine-simd.wasm': new URL('./wasm/engine-simd.wasm', import.meta.url).href,
     'tokenizer.wasm': new URL('./wasm/tokenizer.wasm', import.meta.url).href,
   },
 });

@@ -7,7 +7,7 @@ import type { ModelFiles } from '../weights/files.ts';
 import { openDiffusersFolder, type DiffusersFolder } from '../weights/folder.ts';
 import { resolveNames } from '../weights/names/resolve.ts';
 import { packTensor } from '../weights/pack.ts';
-import { isWeightDType } from '../weights/tensor.ts';
+import { byteLength, isWeightDType, type TensorReader } from '../weights/tensor.ts';
 
 export interface FolderModelOptions {
   /** Compiled tokenizer. */
@@ -16,8 +16,13 @@ export interface FolderModelOptions {
   /** Weights saved under a variant's name, such as `fp16`. */
   readonly variant?: string;
   readonly signal?: AbortSignal;
-  /** Called with the size of every piece of weights that arrives, in bytes. */
-  readonly onBytes?: (count: number) => void;
+  /** Called with the size of every piece of weights that arrives, in bytes, and the part it is of. */
+  readonly onBytes?: (count: number, part: PartName) => void;
+}
+
+export interface FolderModel extends ModelSource {
+  /** What all weights hold, as stored, before any is fetched: from the headers of their files. */
+  totalBytes(): Promise<number>;
 }
 
 /**
@@ -28,35 +33,50 @@ export interface FolderModelOptions {
 export async function openFolderModel(
   files: ModelFiles,
   options: FolderModelOptions,
-): Promise<ModelSource> {
+): Promise<FolderModel> {
   const { variant, signal, onBytes } = options;
   const folder = await openDiffusersFolder(files, { variant, signal });
+  const readers = new Map<PartName, Promise<TensorReader>>();
+  const readerOf = (part: PartName): Promise<TensorReader> => {
+    const reader = readers.get(part) ?? folder.tensors(part);
+    readers.set(part, reader);
+    return reader;
+  };
+  const parts = (Object.keys(KINDS) as PartName[]).filter((part) => folder.components.has(part));
   return {
+    totalBytes: async () => {
+      let total = 0;
+      for (const part of parts) {
+        const reader = await readerOf(part);
+        for (const name of reader.names()) total += byteLength(reader.info(name)!);
+      }
+      return total;
+    },
     modelIndex: folder.modelIndex,
     has: (part) => folder.components.has(part),
     config: (part) => folder.config(part),
     tokenizer: (part) => openTokenizer(folder, part, options),
     weights: (part, params, dtype, during) =>
-      weightsOf(folder, files.name, part, params, dtype, during ?? signal, onBytes),
+      weightsOf(readerOf(part), files.name, part, params, dtype, during ?? signal, onBytes),
   };
 }
 
 const KINDS = { unet: 'unet', vae: 'vae', text_encoder: 'text', text_encoder_2: 'text' } as const;
 
 async function* weightsOf(
-  folder: DiffusersFolder,
+  opened: Promise<TensorReader>,
   folderName: string,
   part: PartName,
   params: ReadonlyMap<string, Param>,
   dtype: WeightDtype,
   signal: AbortSignal | undefined,
-  onBytes: ((count: number) => void) | undefined,
+  onBytes: FolderModelOptions['onBytes'],
 ): AsyncIterable<PackedParam> {
   const what = `the ${part} of ${folderName}`;
-  const reader = resolveNames(KINDS[part], await folder.tensors(part), params, { what });
+  const reader = resolveNames(KINDS[part], await opened, params, { what });
   for await (const { name, dtype: from, bytes } of reader.tensors(params.keys(), {
     signal,
-    onBytes,
+    onBytes: (count) => onBytes?.(count, part),
   })) {
     const { kind, shape } = params.get(name)!;
     if (!isWeightDType(from)) continue; // checked with the rest of the table: cannot happen

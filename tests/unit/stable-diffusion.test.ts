@@ -251,7 +251,7 @@ test('progress of load and generate reaches its own callback, and none after the
   const part = (phase: 'load' | 'encode', done: number) =>
     phase === 'load'
       ? ({ phase, unit: 'bytes', done, total: 2 } as const)
-      : ({ phase, unit: 'parts', done, total: 2 } as const);
+      : ({ phase, unit: 'prompts', done, total: 2 } as const);
   const loading: Progress[] = [];
   const { sd } = await open(
     {

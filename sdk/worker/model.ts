@@ -1,0 +1,132 @@
+import { SDError } from '../errors.ts';
+import type { GenerateRequest } from '../options.ts';
+import { generate } from '../pipeline/generate.ts';
+import { Pipeline } from '../pipeline/pipeline.ts';
+import { Previewer } from '../pipeline/preview.ts';
+import { DirectoryFiles, MapFiles, UrlFiles, type ModelFiles } from '../weights/files.ts';
+import { startEngine } from './engines.ts';
+import { openFolderModel } from './folder-model.ts';
+import type { Assets, GenerateReply, LoadRequest, ModelLocation } from './protocol.ts';
+import type { CallContext, Model, OpenModel } from './serve.ts';
+
+/** Opens models with the real engines. */
+export const openModel =
+  (assets: Assets): OpenModel =>
+  async (request, context) => {
+    const { backend, notices } = await startEngine(request, assets);
+    try {
+      const pipeline = await loadPipeline(request, assets, backend, context);
+      const size = pipeline.defaultSize;
+      const previewer = new Previewer(pipeline);
+      return {
+        info: {
+          backend: backend.name,
+          device: backend.description,
+          width: size,
+          height: size,
+          sizeStep: pipeline.sizeStep,
+          dtype: request.dtype,
+          notices,
+        },
+        generate: (wanted, during) => run(pipeline, previewer, wanted, during),
+      } satisfies Model;
+    } catch (error) {
+      await backend.dispose();
+      throw error;
+    }
+  };
+
+async function loadPipeline(
+  { model, dtype, variant }: LoadRequest,
+  assets: Assets,
+  backend: Parameters<typeof Pipeline.load>[1],
+  { signal, onProgress }: CallContext,
+): Promise<Pipeline> {
+  const bytes = { done: 0, total: 0 };
+  const source = await openFolderModel(filesOf(model), {
+    tokenizer: await compile(assets.wasm['tokenizer.wasm'], signal),
+    variant,
+    signal,
+    onBytes: (count, part) => {
+      bytes.done += count;
+      if (model.kind === 'url')
+        onProgress({ phase: 'download', unit: 'bytes', ...bytes, file: part, fromCache: false });
+      else onProgress({ phase: 'load', unit: 'bytes', ...bytes });
+    },
+  });
+  bytes.total = await source.totalBytes();
+  return Pipeline.load(source, backend, { dtype, signal });
+}
+
+function filesOf(model: ModelLocation): ModelFiles {
+  switch (model.kind) {
+    case 'url':
+      return new UrlFiles(new URL(model.url));
+    case 'directory':
+      return new DirectoryFiles(model.handle);
+    case 'files':
+      return MapFiles.fromPaths(model.files.map(({ path, file }) => [path, file]));
+  }
+}
+
+async function compile(url: string, signal: AbortSignal): Promise<WebAssembly.Module> {
+  let bytes: ArrayBuffer;
+  try {
+    const response = await fetch(url, { signal });
+    if (!response.ok) throw new Error(`status ${response.status}`);
+    bytes = await response.arrayBuffer();
+  } catch (cause) {
+    throw new SDError(
+      'NETWORK',
+      `${url} could not be fetched. It belongs to the SDK: serve the wasm folder next to its script.`,
+      { cause, retryable: true },
+    );
+  }
+  try {
+    return await WebAssembly.compile(bytes);
+  } catch (cause) {
+    throw new SDError(
+      'BACKEND_UNAVAILABLE',
+      `${url} does not compile. A Content-Security-Policy must allow 'wasm-unsafe-eval' in script-src.`,
+      { cause },
+    );
+  }
+}
+
+async function run(
+  pipeline: Pipeline,
+  previewer: Previewer,
+  request: GenerateRequest,
+  { signal, onProgress, onStep }: CallContext,
+): Promise<GenerateReply> {
+  const notices: string[] = [];
+  let stage: 'encode' | 'denoise' | 'decode' = 'encode';
+  let total = 0;
+  const report = (done: number) => {
+    if (stage === 'encode') onProgress({ phase: stage, unit: 'prompts', done, total });
+    else if (stage === 'denoise') onProgress({ phase: stage, unit: 'steps', done, total });
+    else onProgress({ phase: stage, unit: 'pictures', done, total });
+  };
+  const { pictures, seeds, latents, timings } = await generate(pipeline, request, {
+    signal,
+    onNotice: (notice) => notices.push(notice),
+    onStage: (begins, work) => {
+      if (stage !== begins) report(total);
+      stage = begins;
+      total = work;
+      report(0);
+    },
+    onStep: async (event) => {
+      report(event.step);
+      const { step, steps, timestep } = event;
+      onStep({
+        step,
+        steps,
+        timestep,
+        preview: await previewer.show(request.preview, event, signal),
+      });
+    },
+  });
+  report(total);
+  return { pictures, seeds, latents, notices: [...new Set(notices)], timings };
+}
