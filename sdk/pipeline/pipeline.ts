@@ -1,5 +1,6 @@
 import type { Backend, WeightDtype } from '../backends/backend.ts';
 import { SDError } from '../errors.ts';
+import type { VaeConfig } from '../models/index.ts';
 import { createGenerator, ListGenerator, type Generator } from '../random/index.ts';
 import { createSampler } from '../samplers/index.ts';
 import type { SchedulerConfig } from '../samplers/sampler.ts';
@@ -92,6 +93,10 @@ export class Pipeline {
   /** Width and height must be multiples of this. */
   get sizeStep(): number {
     return this.#vae.scale;
+  }
+
+  get vaeConfig(): VaeConfig {
+    return this.#vae.config;
   }
 
   /** Runs one job from prompts to pixels. @throws SDError; the pipeline stays usable. */

@@ -1,0 +1,48 @@
+import type { Picture } from '../image.ts';
+import type { PreviewKind } from '../options.ts';
+import { applyRgbMap, fitRgbMap, knownRgbMap, probe, type RgbMap } from './latent-rgb.ts';
+import type { Pipeline } from './pipeline.ts';
+import { toPicture } from './pixels.ts';
+import type { StepEvent } from './request.ts';
+
+/** Shows the steps of a run. Keep one for each model: what it learns of the VAE stays good. */
+export class Previewer {
+  readonly #pipeline: Pipeline;
+  #map: RgbMap | undefined;
+
+  constructor(pipeline: Pipeline) {
+    this.#pipeline = pipeline;
+  }
+
+  /**
+   * The first of the run's pictures after a step.
+   * @param kind `rgb` gives one pixel for each latent pixel; `vae` the full size
+   * @param state the clean picture that the step predicts, or the noisy sample it left
+   */
+  async show(
+    kind: PreviewKind,
+    event: StepEvent,
+    signal?: AbortSignal,
+    state: 'denoised' | 'latents' = 'denoised',
+  ): Promise<Picture | undefined> {
+    if (kind === 'none') return undefined;
+    const [pictures, channels, height, width] = event.shape;
+    const latents = event[state].subarray(0, event[state].length / pictures);
+    const shape = [1, channels, height, width] as const;
+    if (kind === 'rgb') {
+      const map = (this.#map ??= await this.#findMap(signal));
+      return toPicture(applyRgbMap(map, latents, shape), 0, width, height);
+    }
+    const scale = this.#pipeline.sizeStep;
+    const image = await this.#pipeline.decode(latents, shape, signal);
+    return toPicture(image, 0, width * scale, height * scale);
+  }
+
+  async #findMap(signal?: AbortSignal): Promise<RgbMap> {
+    const config = this.#pipeline.vaeConfig;
+    const known = knownRgbMap(config);
+    if (known) return known;
+    const { latents, shape } = probe(config.latentChannels);
+    return fitRgbMap(latents, shape, await this.#pipeline.decode(latents, shape, signal));
+  }
+}
