@@ -1,0 +1,138 @@
+/**
+ * The worker of full-size.mjs: loads a diffusers folder part by part into the CPU engine, runs each
+ * part once more than it warms up, and compares with what PyTorch computed.
+ */
+import type { WeightDtype } from '../../sdk/backends/backend.ts';
+import { createWasmBackend } from '../../sdk/backends/wasm/index.ts';
+import { serveThread, type ThreadStart } from '../../sdk/backends/wasm/thread.ts';
+import type { Graph } from '../../sdk/graph/index.ts';
+import * as models from '../../sdk/models/index.ts';
+import { toNhwc } from '../../sdk/pipeline/layout.ts';
+import type { PartName } from '../../sdk/pipeline/model-source.ts';
+import { Part } from '../../sdk/pipeline/part.ts';
+import { openFolderModel } from '../../sdk/worker/folder-model.ts';
+import { UrlFiles } from '../../sdk/weights/files.ts';
+import { SafetensorsReader } from '../../sdk/weights/safetensors-reader.ts';
+
+interface Start {
+  base: string;
+  threads: number;
+  dtype: WeightDtype;
+  runs: number;
+}
+
+onmessage = ({ data }: MessageEvent<Start | ThreadStart>) => {
+  if ('scratch' in data) serveThread(self as never, data);
+  else
+    check(data).then(
+      (report) => postMessage({ report }),
+      (error: unknown) => postMessage({ error: error instanceof Error ? error.stack : error }),
+    );
+};
+
+async function check({ base, threads, dtype, runs }: Start): Promise<unknown> {
+  const backend = await createWasmBackend({
+    modules: {
+      relaxed: new URL('/build/wasm/engine-relaxed.wasm', base),
+      plain: new URL('/build/wasm/engine-simd.wasm', base),
+    },
+    threads,
+    spawnThread: () => new Worker(location.href, { type: 'module' }),
+  });
+  const files = new UrlFiles(new URL('/model/', base));
+  const tokenizer = await WebAssembly.compileStreaming(fetch('/build/wasm/tokenizer.wasm'));
+  const source = await openFolderModel(files, { tokenizer });
+  const reader = await SafetensorsReader.open(await files.open('expected.safetensors'));
+  const expected = async (name: string) => {
+    const { bytes, shape } = await reader.read(name);
+    return { bytes, shape, values: new Float32Array(bytes.buffer) };
+  };
+  const report: Record<string, unknown> = { engine: backend.description, dtype };
+
+  /** Loads a part, runs it, and says how far off and how long. */
+  const measure = async (
+    name: PartName,
+    graph: Graph,
+    inputs: Record<string, Float32Array | Int32Array>,
+    output: string,
+    truth: Float32Array,
+  ): Promise<void> => {
+    const loading = performance.now();
+    const tables =
+      name === 'vae'
+        ? [
+            ...graph.params,
+            ...models.traceVaeEncoder(vae, { batch: 1, height: 8, width: 8 }).params,
+          ]
+        : [...graph.params];
+    const part = await Part.load(source, name, new Map(tables), backend, { dtype });
+    const loaded = performance.now();
+    const program = await part.program('one', () => graph);
+    const compiled = performance.now();
+    for (const [input, data] of Object.entries(inputs)) program.write(input, data);
+    const seconds: number[] = [];
+    for (let i = 0; i < runs; i++) {
+      const began = performance.now();
+      await program.run();
+      seconds.push((performance.now() - began) / 1000);
+    }
+    const actual = await program.read(output);
+    report[name] = {
+      relativeRms: relativeRms(actual, truth),
+      loadSeconds: (loaded - loading) / 1000,
+      compileSeconds: (compiled - loaded) / 1000,
+      runSeconds: seconds,
+      ...program.report,
+    };
+    part.dispose();
+  };
+
+  const vae = models.parseVaeConfig(await source.config('vae'));
+  const clip = models.parseClipTextConfig(await source.config('text_encoder'));
+  const unet = models.parseUNetConfig(await source.config('unet'));
+  const ids = new Int32Array((await expected('ids')).bytes.buffer);
+  const hidden = await expected('hidden');
+  await measure(
+    'text_encoder',
+    models.traceClipText(clip, { batch: 1, tokens: 77, skip: 0, finalNorm: true }),
+    { ids },
+    'hidden',
+    hidden.values,
+  );
+
+  const sample = await expected('sample');
+  const [batch, , height, width] = sample.shape;
+  const noise = await expected('noise');
+  await measure(
+    'unet',
+    models.traceUNet(unet, { batch, height, width, tokens: 77 }),
+    {
+      sample: toNhwc(sample.values, sample.shape),
+      timestep: (await expected('timestep')).values,
+      context: hidden.values,
+    },
+    'sample',
+    toNhwc(noise.values, noise.shape),
+  );
+
+  const latents = await expected('latents');
+  const image = await expected('image');
+  await measure(
+    'vae',
+    models.traceVaeDecoder(vae, { batch, height, width }),
+    { latents: toNhwc(latents.values, latents.shape) },
+    'image',
+    toNhwc(image.values, image.shape),
+  );
+  await backend.dispose();
+  return report;
+}
+
+function relativeRms(actual: Float32Array, expected: Float32Array): number {
+  let [error, size] = [0, 0];
+  expected.forEach((x, i) => {
+    error += (actual[i] - x) ** 2;
+    size += x * x;
+  });
+  return Math.sqrt(error / size);
+}
