@@ -15,10 +15,11 @@ const browser = (name) => () => browserTests(name);
 const suites = {
   unit: node('tests/unit'),
   parity: node('tests/parity'),
+  faults: node('tests/faults'),
   chromium: browser('chromium'),
   firefox: browser('firefox'),
 };
-const EVERY_TIME = ['unit', 'parity', 'chromium'];
+const EVERY_TIME = ['unit', 'parity', 'faults', 'chromium'];
 
 function run(command, args, env = {}) {
   return new Promise((done) => {

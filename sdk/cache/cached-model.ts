@@ -1,0 +1,261 @@
+import { SDError } from '../errors.ts';
+import { sha256 } from './hash.ts';
+import { holdLock } from './locks.ts';
+import type { ModelCache } from './model-cache.ts';
+import type { Group, StoredItem } from './record.ts';
+import { ShardWriter } from './shard-writer.ts';
+
+/** A named thing to keep: plain data that describes it, and its blocks of bytes. */
+export interface Item {
+  readonly name: string;
+  readonly meta: unknown;
+  /** Given back aligned to 16 bytes; valid until the next item is asked for. */
+  readonly blocks: readonly Uint8Array[];
+}
+
+export interface ItemsOptions {
+  readonly signal?: AbortSignal;
+  /** Called with the bytes that came from the cache, verified. */
+  readonly onBytes?: (count: number) => void;
+}
+
+/**
+ * One model's place in the cache, read through: what is there is verified and given, what is not is
+ * asked of its source, given and kept.
+ */
+export class CachedModel {
+  readonly #cache: ModelCache;
+  readonly #model: { readonly key: string; readonly name: string };
+  readonly #shardBytes: number | undefined;
+
+  /**
+   * @param key tells this model from all others: its source, and how it is imported.
+   * @param name for people.
+   */
+  constructor(
+    cache: ModelCache,
+    model: { key: string; name: string },
+    options: { shardBytes?: number } = {},
+  ) {
+    this.#cache = cache;
+    this.#model = model;
+    this.#shardBytes = options.shardBytes;
+  }
+
+  /** A small text; `load` gives undefined where there is none, which is kept as well. */
+  async text(path: string, load: () => Promise<string | undefined>): Promise<string | undefined> {
+    const known = await this.#cache.text(this.#model.key, path);
+    if (known !== undefined) return known ?? undefined;
+    const value = await load();
+    await this.#cache.setText(this.#model.key, path, value ?? null);
+    return value;
+  }
+
+  /**
+   * The named items of a group, each once: first those that are stored, then the rest as `load`
+   * gives them. Two tabs that want the same group do not fetch it twice.
+   *
+   * @throws SDError INTEGRITY where the source no longer gives what was stored of it before;
+   *   nothing old is left then, and the same call can be made again. And whatever `load` throws.
+   */
+  async *items(
+    group: string,
+    names: Iterable<string>,
+    load: (missing: readonly string[]) => AsyncIterable<Item>,
+    options: ItemsOptions = {},
+  ): AsyncIterable<Item> {
+    const { key } = this.#model;
+    const missing = new Set(names);
+    let release: (() => void) | undefined;
+    try {
+      let stored = await this.#present(group, missing);
+      if (stored.size < missing.size && this.#cache.available) {
+        release = await holdLock(`stable-diffusion-web/${key}`, options.signal);
+        stored = await this.#present(group, missing);
+      }
+      await this.#cache.touch(key);
+      for await (const item of this.#read(group, stored, options)) {
+        missing.delete(item.name);
+        yield item;
+      }
+      for (const name of missing) stored.delete(name);
+      if (missing.size === 0) return;
+      release ??= await holdLock(`stable-diffusion-web/${key}`, options.signal);
+      yield* this.#import(group, missing, stored, load);
+    } finally {
+      release?.();
+    }
+  }
+
+  /** The wanted items whose shards are all there. */
+  async #present(group: string, wanted: ReadonlySet<string>): Promise<Map<string, StoredItem>> {
+    const present = new Map<string, StoredItem>();
+    const record = await this.#cache.record(this.#model.key);
+    const items = record?.groups.get(group)?.items;
+    if (!items) return present;
+    const shards = await this.#cache.shardKeys();
+    for (const [name, item] of items)
+      if (
+        wanted.has(name) &&
+        item.blocks.every((pieces) => pieces.every(({ shard }) => shards.has(shard)))
+      )
+        present.set(name, item);
+    return present;
+  }
+
+  /** Stored items in the order of their shards; items of a shard that fails its hash are left out. */
+  async *#read(
+    group: string,
+    stored: ReadonlyMap<string, StoredItem>,
+    { signal, onBytes }: ItemsOptions,
+  ): AsyncIterable<Item> {
+    const sizes = (await this.#cache.record(this.#model.key))?.groups.get(group)?.shards;
+    if (!sizes) return;
+    const ordered = inShardOrder(stored, [...sizes.keys()]);
+    const shards = new ShardReader(this.#cache, sizes, neededShards(ordered), onBytes);
+    for (const [name, item] of ordered) {
+      if (signal?.aborted)
+        throw new SDError('ABORTED', 'The load was aborted.', { cause: signal.reason });
+      const blocks: Uint8Array[] = [];
+      for (const pieces of item.blocks) {
+        const parts: (Uint8Array | undefined)[] = [];
+        for (const { shard, offset, length } of pieces)
+          parts.push((await shards.get(shard))?.subarray(offset, offset + length));
+        if (parts.every((part) => part !== undefined)) blocks.push(join(parts));
+      }
+      if (blocks.length === item.blocks.length) yield { name, meta: item.meta, blocks };
+    }
+  }
+
+  /** Items from the source, kept on the way. */
+  async *#import(
+    group: string,
+    missing: ReadonlySet<string>,
+    stored: ReadonlyMap<string, StoredItem>,
+    load: (missing: readonly string[]) => AsyncIterable<Item>,
+  ): AsyncIterable<Item> {
+    const { key, name: modelName } = this.#model;
+    const writer = new ShardWriter(
+      (shard) => this.#cache.commit({ key, name: modelName }, group, shard),
+      this.#shardBytes,
+    );
+    // Half a model may be stored from a source that has changed since. Reading one small item
+    // again tells.
+    const probe = smallest(stored);
+    const wanted = probe === undefined ? [...missing] : [...missing, probe];
+    try {
+      for await (const item of load(wanted)) {
+        if (item.name === probe) await this.#compare(group, item, stored.get(probe)!);
+        else {
+          if (this.#cache.available) await writer.add(item.name, item.meta, item.blocks);
+          yield item;
+        }
+      }
+    } finally {
+      // What has come so far is kept even when the rest does not come.
+      if (this.#cache.available) await writer.flush();
+    }
+  }
+
+  async #compare(group: string, item: Item, stored: StoredItem): Promise<void> {
+    for await (const old of this.#read(group, new Map([[item.name, stored]]), {}))
+      if (
+        old.blocks.length === item.blocks.length &&
+        old.blocks.every((block, i) => equal(block, item.blocks[i]))
+      )
+        return;
+    await this.#cache.delete(this.#model.key);
+    throw new SDError(
+      'INTEGRITY',
+      `${this.#model.name} is not the same any more as when part of it was stored. Load it again: it will be fetched anew.`,
+      { retryable: true },
+    );
+  }
+}
+
+/** Reads shards in order, verifies each, and reads one ahead of its use. */
+class ShardReader {
+  readonly #cache: ModelCache;
+  readonly #sizes: Group['shards'];
+  readonly #order: readonly string[];
+  readonly #onBytes: ((count: number) => void) | undefined;
+  /** The shards in use: an item may span two or more. */
+  readonly #held = new Map<string, Promise<Uint8Array<ArrayBuffer> | undefined>>();
+
+  constructor(
+    cache: ModelCache,
+    sizes: Group['shards'],
+    order: readonly string[],
+    onBytes: ((count: number) => void) | undefined,
+  ) {
+    this.#cache = cache;
+    this.#sizes = sizes;
+    this.#order = order;
+    this.#onBytes = onBytes;
+  }
+
+  /** Undefined where the shard is missing or damaged; it is deleted then. */
+  get(hash: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const at = this.#order.indexOf(hash);
+    // Items come in the order of their shards, so what lies before is done with.
+    for (const old of this.#order.slice(0, at)) this.#held.delete(old);
+    for (const ahead of this.#order.slice(at, at + 2))
+      if (!this.#held.has(ahead)) this.#held.set(ahead, this.#verified(ahead));
+    return this.#held.get(hash)!;
+  }
+
+  async #verified(hash: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const bytes = await this.#cache.readShard(hash);
+    if (bytes && bytes.length === this.#sizes.get(hash) && (await sha256(bytes)) === hash) {
+      this.#onBytes?.(bytes.length);
+      return bytes;
+    }
+    await this.#cache.dropShard(hash);
+    return undefined;
+  }
+}
+
+function inShardOrder(
+  stored: ReadonlyMap<string, StoredItem>,
+  shards: readonly string[],
+): [string, StoredItem][] {
+  const order = new Map(shards.map((hash, i) => [hash, i]));
+  const place = ({ blocks }: StoredItem): [number, number] => {
+    const first = blocks.flat()[0];
+    return first ? [order.get(first.shard)!, first.offset] : [-1, 0];
+  };
+  return [...stored].sort(([, a], [, b]) => {
+    const [shardA, offsetA] = place(a);
+    const [shardB, offsetB] = place(b);
+    return shardA - shardB || offsetA - offsetB;
+  });
+}
+
+function neededShards(items: readonly [string, StoredItem][]): string[] {
+  return [...new Set(items.flatMap(([, { blocks }]) => blocks.flat().map(({ shard }) => shard)))];
+}
+
+function smallest(stored: ReadonlyMap<string, StoredItem>): string | undefined {
+  let best: string | undefined;
+  let least = Infinity;
+  for (const [name, { blocks }] of stored) {
+    const size = blocks.flat().reduce((sum, { length }) => sum + length, 0);
+    if (size > 0 && size < least) [best, least] = [name, size];
+  }
+  return best;
+}
+
+function join(parts: readonly Uint8Array[]): Uint8Array {
+  if (parts.length === 1) return parts[0];
+  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}
+
+function equal(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
