@@ -359,8 +359,8 @@ const ENGINES = [
   { simd: 'plain', threads: 2 },
 ] as const;
 
-/** float32 with sums of some thousand terms. */
-const TOLERANCE = 2e-6;
+/** float32 with sums of some thousand terms; Winograd doubles its rounding. */
+const TOLERANCE = 5e-6;
 
 describe('the CPU engine against the float64 interpreter', async () => {
   const engines = await Promise.all(

@@ -1,12 +1,11 @@
 // Matrix products and convolutions as implicit GEMM (Goto & van de Geijn 2008: the block of A in the
 // second cache, a panel of B in the first).
 import {
-  ACT, ACT_NONE, BATCH_ROWS, BIAS, C0, C1, CHANNEL_BIAS, COLUMNS, CONV, DTYPE, DTYPE_F32, DTYPE_I8, GATED,
-  HEIGHT, K, K_BLOCK, KERNEL_W, OUT, OUT_HEIGHT, OUT_WIDTH, PAD_LEFT, PAD_TOP, PANELS, RESIDUAL, ROWS,
-  ROW_TILES, SCALES, SCRATCH_A, SCRATCH_B, SCRATCH_C, SKIP, STORED_HEIGHT, STORED_WIDTH, STRIDE,
-  TILE_PANELS, TILE_ROWS, WEIGHT, WIDTH, WRAP_X, WRAP_Y, X, ZEROS,
+  C0, C1, CONV, DTYPE, DTYPE_F32, DTYPE_I8, GATED, HEIGHT, K, K_BLOCK, KERNEL_W, OUT_HEIGHT, OUT_WIDTH,
+  PAD_LEFT, PAD_TOP, PANELS, ROWS, ROW_TILES, SCALES, SCRATCH_A, SCRATCH_B, SCRATCH_C, SKIP, STORED_HEIGHT,
+  STORED_WIDTH, STRIDE, TILE_PANELS, TILE_ROWS, WEIGHT, WIDTH, WRAP_X, WRAP_Y, X, ZEROS,
 } from './layout';
-import { activate, gelu, loadPart, storePart } from './math';
+import { finish, finishGated } from './epilogue';
 import { interleaveRows, widenPanel } from './pack';
 import { BLOCK, MR, tile } from './tile';
 
@@ -143,79 +142,8 @@ function placeTap(op: usize, tap: i32, scratch: usize): void {
   }
 }
 
-function wrap(i: i32, n: i32): i32 {
+/** i modulo n, never negative. */
+export function wrap(i: i32, n: i32): i32 {
   i %= n;
   return i < 0 ? i + n : i;
-}
-
-/** Bias, channel bias, residual, activation; and the block goes where it belongs. */
-export function finish(op: usize, c: usize, row: i32, count: i32, panel: i32): void {
-  const columns = load<i32>(op, COLUMNS), column = panel << 3;
-  const width = columns - column;
-  const bias = load<usize>(op, BIAS), channelBias = load<usize>(op, CHANNEL_BIAS);
-  const residual = load<usize>(op, RESIDUAL);
-  const act = load<i32>(op, ACT);
-  const low = min(width, 4), high = min(width - 4, 4);
-  let b0 = f32x4.splat(0), b1 = b0;
-  if (bias) {
-    b0 = fetch(bias + (column << 2), low);
-    b1 = fetch(bias + (column << 2) + 16, high);
-  }
-  let at: usize = (<usize>row * columns + column) << 2;
-  for (; count > 0; count--, row++) {
-    let v0 = f32x4.add(v128.load(c), b0), v1 = f32x4.add(v128.load(c, 16), b1);
-    if (channelBias) {
-      const from = channelBias + ((<usize>(row / load<i32>(op, BATCH_ROWS)) * columns + column) << 2);
-      v0 = f32x4.add(v0, fetch(from, low));
-      v1 = f32x4.add(v1, fetch(from + 16, high));
-    }
-    if (residual) {
-      v0 = f32x4.add(v0, fetch(residual + at, low));
-      v1 = f32x4.add(v1, fetch(residual + at + 16, high));
-    }
-    if (act != ACT_NONE) {
-      v0 = activate(v0, act);
-      v1 = activate(v1, act);
-    }
-    const to = load<usize>(op, OUT) + at;
-    put(to, v0, low);
-    put(to + 16, v1, high);
-    c += 32;
-    at += columns << 2;
-  }
-}
-
-// @ts-ignore: decorator
-@inline
-function fetch(from: usize, count: i32): v128 {
-  return count == 4 ? v128.load(from) : loadPart(from, count);
-}
-
-// @ts-ignore: decorator
-@inline
-function put(to: usize, v: v128, count: i32): void {
-  if (count == 4) v128.store(to, v);
-  else storePart(to, v, count);
-}
-
-/** `(value + bias) · gelu(gate + bias)`; the columns are a multiple of 8. */
-function finishGated(op: usize, value: usize, gate: usize, row: i32, count: i32, panel: i32): void {
-  const columns = load<i32>(op, COLUMNS);
-  const bias = load<usize>(op, BIAS);
-  let b0 = f32x4.splat(0), b1 = b0, g0 = b0, g1 = b0;
-  if (bias) {
-    const from = bias + (panel << 5);
-    b0 = v128.load(from);
-    b1 = v128.load(from, 16);
-    g0 = v128.load(from + (columns << 2));
-    g1 = v128.load(from + (columns << 2), 16);
-  }
-  let to = load<usize>(op, OUT) + ((<usize>row * columns + (panel << 3)) << 2);
-  for (; count > 0; count--) {
-    v128.store(to, f32x4.mul(f32x4.add(v128.load(value), b0), gelu(f32x4.add(v128.load(gate), g0))));
-    v128.store(to, f32x4.mul(f32x4.add(v128.load(value, 16), b1), gelu(f32x4.add(v128.load(gate, 16), g1))), 16);
-    value += 32;
-    gate += 32;
-    to += columns << 2;
-  }
 }

@@ -6,9 +6,11 @@ import { gemmTile } from './gemm';
 import {
   ARRIVED, CANCEL, CONTROL, EPOCH, FIRST, INSTRUCTION, JOB_COUNT, JOB_PROGRAM, JOB_THREADS, OP, OP_ACTIVATION,
   OP_ADD, OP_ATTENTION, OP_ATTENTION_PACK, OP_CONCAT, OP_EMBED, OP_GEGLU, OP_GEMM, OP_LAYER_NORM,
-  OP_NORM_APPLY, OP_NORM_FINISH, OP_NORM_PARTIAL, OP_SCALE, OP_SELECT_ROW, OP_SINUSOID, OP_UPSAMPLE, PHASE,
+  OP_NORM_APPLY, OP_NORM_FINISH, OP_NORM_PARTIAL, OP_SCALE, OP_SELECT_ROW, OP_SINUSOID, OP_UPSAMPLE,
+  OP_WINOGRAD_INPUT, OP_WINOGRAD_PRODUCT, PHASE,
   QUIT, STOPPED, TILE, TILES,
 } from './layout';
+import { winogradInputTile, winogradProductTile } from './winograd';
 import { layerNormTile, normApplyTile, normFinishTile, normPartialTile } from './norm';
 import {
   activationTile, addTile, concatTile, embedTile, gegluTile, scaleTile, selectRowTile, sinusoidTile, upsampleTile,
@@ -78,6 +80,8 @@ function run(op: usize, index: i32, scratch: usize): void {
     case OP_EMBED: return embedTile(op, index);
     case OP_SINUSOID: return sinusoidTile(op, index);
     case OP_SELECT_ROW: return selectRowTile(op, index);
+    case OP_WINOGRAD_INPUT: return winogradInputTile(op, index, scratch);
+    case OP_WINOGRAD_PRODUCT: return winogradProductTile(op, index, scratch);
     default: unreachable();
   }
 }

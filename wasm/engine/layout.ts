@@ -54,6 +54,8 @@ export const OP_UPSAMPLE = 13;
 export const OP_EMBED = 14;
 export const OP_SINUSOID = 15;
 export const OP_SELECT_ROW = 16;
+export const OP_WINOGRAD_INPUT = 17;
+export const OP_WINOGRAD_PRODUCT = 18;
 
 // Activations. Stored types of weights.
 export const ACT_NONE = 0;
@@ -105,6 +107,17 @@ export const OUT_HEIGHT = 140;
 export const OUT_WIDTH = 144;
 export const WRAP_X = 148;
 export const WRAP_Y = 152;
+
+
+// winograd, beside what it shares with gemm
+export const TRANSFORMED = 156; // input tiles: [36, ROW_BLOCKS, channels, MR]
+export const ROW_BLOCKS = 160;
+export const TASK_BLOCKS = 164; // row blocks of one task
+export const TILES_X = 168; // 4×4 tiles of one picture
+export const TILES_Y = 172;
+export const FIRST_TILE = 176; // of the first picture
+export const TILE_COUNT = 180;
+export const FIRST_LINE = 184; // line of the picture with which X begins
 
 // norms
 export const GROUPS = 64;

@@ -36,7 +36,7 @@ export function chooseTiling(
     const tileRows = Math.ceil(rows / (rowTiles * split) / rowBlock) * rowBlock;
     for (let parts = 1; parts <= panels; parts = parts < 4 ? parts + 1 : Math.ceil(parts * 1.5)) {
       const tilePanels = Math.ceil(panels / parts);
-      if (depthBlocks > 1 && tileRows * tilePanels * passes * 32 > L.SCRATCH_C_BYTES) continue;
+      if (depthBlocks > 1 && tileRows * tilePanels * passes * 32 > 400000) continue;
       const tiles = Math.ceil(rows / tileRows) * Math.ceil(panels / tilePanels);
       const columns = tilePanels * passes * 8;
       const cycles =
@@ -60,23 +60,22 @@ export interface TilingOptions {
   readonly rowBlock: number;
 }
 
-/** A matrix product or convolution, with the norm before it applied into the workspace. */
-export function lowerGemm(code: Code, op: GemmOp, out: Tensor, target: Target): void {
-  const { x, skip, weight, geometry, norm, upsample } = op;
+/** A matrix product, or a convolution as implicit GEMM. */
+export function lowerProduct(code: Code, op: GemmOp, out: Tensor, target: Target): void {
+  const { x, skip, weight, geometry, upsample } = op;
   const channels = x.channels + (skip?.channels ?? 0);
-  const batch = x.shape[0];
   const inner = weight.shape.slice(1).reduce((a, b) => a * b, 1);
   const columns = out.channels;
   const rows = out.size / columns;
   const panels = Math.ceil(columns / 8);
-  const resident = target.weights.get(weight);
   const gated = op.geglu === true;
 
   const instruction = new Instruction(L.OP_GEMM);
-  if (norm || op.inputActivation) {
-    const applied = target.workspace((x.size / x.channels) * channels * 4);
-    applyNorm(code, op, applied, target);
-    instruction.arena(L.X, applied).set(L.C0, channels);
+  if (op.norm) {
+    const pixels = { firstRow: 0, rows: x.size / x.channels };
+    const normed = target.workspace(pixels.rows * channels * 4);
+    applyNorm(code, op, normed, pixels, target);
+    instruction.arena(L.X, normed).set(L.C0, channels);
   } else
     instruction
       .arena(L.X, target.at(x))
@@ -86,25 +85,16 @@ export function lowerGemm(code: Code, op: GemmOp, out: Tensor, target: Target): 
 
   const tiling = chooseTiling(rows, panels, inner, {
     gated,
-    widened: resident.dtype !== L.DTYPE_F32,
+    widened: target.weights.get(weight).dtype !== L.DTYPE_F32,
     threads: target.threads,
     rowBlock: target.rowBlock,
   });
+  epilogueFields(instruction, op, out, target);
   instruction
-    .arena(L.OUT, target.at(out))
     .set(L.ROWS, rows)
-    .set(L.BATCH_ROWS, rows / batch)
     .set(L.TILE_ROWS, tiling.rows)
-    .set(L.ACT, activationCode(op.outputActivation))
-    .set(L.BIAS, op.bias ? target.weights.get(op.bias).address : 0)
-    .set(L.WEIGHT, resident.address)
-    .set(L.DTYPE, resident.dtype)
-    .set(L.SCALES, resident.scales)
-    .arena(L.CHANNEL_BIAS, op.channelBias && target.at(op.channelBias))
-    .arena(L.RESIDUAL, op.residual && target.at(op.residual))
     .set(L.K, inner)
     .set(L.K_BLOCK, tiling.depth)
-    .set(L.COLUMNS, columns)
     .set(L.PANELS, panels)
     .set(L.TILE_PANELS, tiling.panels)
     .set(L.ROW_TILES, Math.ceil(rows / tiling.rows))
@@ -138,26 +128,58 @@ const POINTWISE = {
   wrap: { x: false, y: false },
 } as const;
 
-/** `inputActivation(norm(x, skip))` as a tensor of its own in the workspace. */
-function applyNorm(code: Code, op: GemmOp, to: number, target: Target): void {
+/** The weight, the output, and all that rides in the epilogue. */
+export function epilogueFields(
+  instruction: Instruction,
+  op: GemmOp,
+  out: Tensor,
+  target: Target,
+): void {
+  const resident = target.weights.get(op.weight);
+  instruction
+    .arena(L.OUT, target.at(out))
+    .set(L.COLUMNS, out.channels)
+    .set(L.BATCH_ROWS, out.size / out.channels / out.shape[0])
+    .set(L.ACT, activationCode(op.outputActivation))
+    .set(L.BIAS, op.bias ? target.weights.get(op.bias).address : 0)
+    .set(L.WEIGHT, resident.address)
+    .set(L.DTYPE, resident.dtype)
+    .set(L.SCALES, resident.scales)
+    .arena(L.CHANNEL_BIAS, op.channelBias && target.at(op.channelBias))
+    .arena(L.RESIDUAL, op.residual && target.at(op.residual));
+}
+
+/**
+ * `inputActivation(norm(x, skip))` of some pixels, into the workspace at `to`. They are counted over
+ * the whole batch, and are either all there are or of one picture alone.
+ */
+export function applyNorm(
+  code: Code,
+  op: GemmOp,
+  to: number,
+  { firstRow, rows }: { readonly firstRow: number; readonly rows: number },
+  target: Target,
+): void {
   const { x, skip, norm } = op;
   if (!norm) throw new Error('an input activation rides with a norm; fuse() makes no other');
-  const rows = x.size / x.channels;
-  const channels = x.channels + (skip?.channels ?? 0);
-  const tileRows = target.tileRows(rows, channels);
+  const c0 = x.channels;
+  const c1 = skip?.channels ?? 0;
+  const pictureRows = x.size / c0 / x.shape[0];
+  const picture = Math.floor(firstRow / pictureRows);
+  const tileRows = target.tileRows(rows, c0 + c1);
   code.add(
     new Instruction(L.OP_NORM_APPLY)
       .arena(L.OUT, to)
-      .arena(L.X, target.at(x))
-      .arena(L.SKIP, skip && target.at(skip))
-      .set(L.C0, x.channels)
-      .set(L.C1, skip?.channels ?? 0)
+      .arena(L.X, target.at(x) + firstRow * c0 * 4)
+      .arena(L.SKIP, skip && target.at(skip) + firstRow * c1 * 4)
+      .set(L.C0, c0)
+      .set(L.C1, c1)
       .set(L.ROWS, rows)
-      .set(L.BATCH_ROWS, rows / x.shape[0])
+      .set(L.BATCH_ROWS, pictureRows)
       .set(L.TILE_ROWS, tileRows)
       .set(L.ACT, activationCode(op.inputActivation))
-      .arena(L.STATS, target.at(norm)),
+      .arena(L.STATS, target.at(norm) + picture * 2 * (c0 + c1) * 4),
     Math.ceil(rows / tileRows),
-    rows * channels * 40,
+    rows * (c0 + c1) * 40,
   );
 }

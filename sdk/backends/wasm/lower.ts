@@ -11,7 +11,8 @@ import type {
 } from '../../graph/index.ts';
 import * as L from '../../../wasm/engine/layout.ts';
 import { Code, Instruction } from './code.ts';
-import { lowerGemm } from './lower-gemm.ts';
+import { lowerProduct } from './lower-gemm.ts';
+import { lowerWinograd, prefersWinograd } from './lower-winograd.ts';
 import type { WasmWeights } from './weights.ts';
 
 /** Pixels over which group norm's moments are first taken: they stay in the second-level cache. */
@@ -115,7 +116,9 @@ function lowerStep(code: Code, op: Op, out: Tensor, target: Target): void {
     case 'input':
       return;
     case 'gemm':
-      return lowerGemm(code, op, out, target);
+      return prefersWinograd(op, out, target.rowBlock)
+        ? lowerWinograd(code, op, out, target)
+        : lowerProduct(code, op, out, target);
     case 'normStats':
       return lowerNormStats(code, op, at(out), target);
     case 'groupNorm':
