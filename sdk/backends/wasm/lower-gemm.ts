@@ -1,7 +1,7 @@
 import type { GemmOp, Tensor } from '../../graph/index.ts';
 import * as L from '../../../wasm/engine/layout.ts';
 import { Instruction, type Code } from './code.ts';
-import { activationCode, type Target } from './lower.ts';
+import { activationCode, type Target } from './target.ts';
 
 /** Rows of a tile at most: with K_BLOCK they fill a third of a 1 MiB second-level cache. */
 const MOST_ROWS = 192;

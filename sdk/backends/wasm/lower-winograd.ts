@@ -2,7 +2,7 @@ import type { GemmOp, Tensor } from '../../graph/index.ts';
 import * as L from '../../../wasm/engine/layout.ts';
 import { Instruction, type Code } from './code.ts';
 import { applyNorm, epilogueFields } from './lower-gemm.ts';
-import type { Target } from './lower.ts';
+import type { Target } from './target.ts';
 
 /** Row blocks of a task: their 36 products stay in the second-level cache. */
 const TASK_BLOCKS = 16;

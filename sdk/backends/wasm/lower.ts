@@ -1,5 +1,4 @@
 import type {
-  ActivationFn,
   AttentionOp,
   FusedGraph,
   GroupNormOp,
@@ -13,6 +12,7 @@ import * as L from '../../../wasm/engine/layout.ts';
 import { Code, Instruction } from './code.ts';
 import { lowerProduct } from './lower-gemm.ts';
 import { lowerWinograd, prefersWinograd } from './lower-winograd.ts';
+import { activationCode, type Target } from './target.ts';
 import type { WasmWeights } from './weights.ts';
 
 /** Pixels over which group norm's moments are first taken: they stay in the second-level cache. */
@@ -22,20 +22,6 @@ const TILE_ELEMENTS = 16384;
 /** Rough costs in flops per element, for slicing alone. */
 const LIGHT = 10;
 const HEAVY = 40;
-
-/** What lowering needs to know beside the step itself. */
-export interface Target {
-  readonly weights: WasmWeights;
-  readonly threads: number;
-  /** Rows of the micro-kernel's block: 6 with fused multiply-add, 4 without. */
-  readonly rowBlock: number;
-  /** Offset of a tensor in the arena. */
-  at(t: Tensor): number;
-  /** Offset of `bytes` more of memory that lives for the step. */
-  workspace(bytes: number): number;
-  /** Rows of a tile of a pointwise op over rows of `width` elements. */
-  tileRows(rows: number, width: number): number;
-}
 
 export interface Lowered {
   readonly once: Code;
@@ -78,23 +64,6 @@ export function lower(
   const once = lowerAll(plan.once);
   const perStep = lowerAll(plan.perStep);
   return { once, perStep, arenaBytes: plan.arenaBytes + most };
-}
-
-export function activationCode(fn: ActivationFn | undefined): number {
-  switch (fn) {
-    case undefined:
-      return L.ACT_NONE;
-    case 'silu':
-      return L.ACT_SILU;
-    case 'gelu':
-      return L.ACT_GELU;
-    case 'quick_gelu':
-      return L.ACT_QUICK_GELU;
-    case 'relu':
-      return L.ACT_RELU;
-    case 'tanh':
-      return L.ACT_TANH;
-  }
 }
 
 function lowerStep(code: Code, op: Op, out: Tensor, target: Target): void {
