@@ -273,11 +273,13 @@ async function withPictures(
   signal: AbortSignal | undefined,
 ): Promise<GenerateRequest> {
   if (signal?.aborted) throw abortError(signal);
-  const [image, mask] = await Promise.all(
-    [checked.image, checked.mask].map((input) =>
+  const { mask: given } = checked;
+  const [image, drawn] = await Promise.all(
+    [checked.image, given === 'alpha' ? undefined : given].map((input) =>
       input === undefined ? undefined : toPicture(input, signal),
     ),
   );
+  const mask = given === 'alpha' ? given : drawn;
   return { ...checked.request, image, mask };
 }
 

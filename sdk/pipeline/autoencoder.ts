@@ -1,127 +1,211 @@
 import type { Backend, WeightDtype } from '../backends/backend.ts';
-import type { Param } from '../graph/index.ts';
-import {
-  parseVaeConfig,
-  traceVaeDecoder,
-  traceVaeEncoder,
-  vaeScale,
-  type VaeConfig,
-} from '../models/index.ts';
+import { isSDError } from '../errors.ts';
+import type { Graph, Param } from '../graph/index.ts';
+import type { VaeShape } from '../models/index.ts';
 import type { Generator } from '../random/index.ts';
 import { toNchw, toNhwc } from './layout.ts';
-import type { ModelSource } from './model-source.ts';
+import type { ModelSource, PartName } from './model-source.ts';
 import { Part } from './part.ts';
 import type { LatentShape } from './request.ts';
+import { parseVaeModel, type VaeModel } from './vae-model.ts';
+import { decodeTiled, encodeTiled, type Tiling } from './vae-tiles.ts';
+
+/** How a picture goes through the VAE. */
+export interface VaeMode {
+  readonly signal?: AbortSignal;
+  /** Axes that wrap around. */
+  readonly wrap?: VaeShape['wrap'];
+  /**
+   * `true` is diffusers' `enable_tiling`. `auto` (default) takes tiles, of at least 512 pixels,
+   * above 1024² and where the whole does not fit in memory.
+   */
+  readonly tiling?: boolean | 'auto';
+  onNotice?(message: string): void;
+}
+
+/** The encoder or the decoder. */
+interface Side {
+  readonly name: 'encode' | 'decode';
+  readonly input: string;
+  readonly output: string;
+  readonly channels: number;
+  /** Pixels out per pixel in. */
+  readonly scale: number;
+  trace(shape: VaeShape): Graph;
+}
+
+/** Up to here the decoder of SD needs some two gigabytes, which most devices that run it have. */
+const UNTILED_PIXELS = 1024 * 1024;
+const LEAST_TILE = 512;
+const OVERLAP = 0.25;
 
 /** The VAE: pictures to latents as the UNet sees them, and back. All tensors are NCHW. */
 export class Autoencoder {
-  readonly config: VaeConfig;
-  /** Picture pixels per latent pixel. */
-  readonly scale: number;
+  readonly model: VaeModel;
   readonly #part: Part;
 
-  private constructor(config: VaeConfig, part: Part) {
-    this.config = config;
-    this.scale = vaeScale(config);
+  private constructor(model: VaeModel, part: Part) {
+    this.model = model;
     this.#part = part;
   }
 
   static async load(
     source: ModelSource,
     backend: Backend,
-    options: { dtype: WeightDtype; signal?: AbortSignal; onBytes?: (count: number) => void },
+    options: {
+      dtype: WeightDtype;
+      part?: PartName;
+      signal?: AbortSignal;
+      onBytes?: (count: number) => void;
+    },
   ): Promise<Autoencoder> {
-    const config = parseVaeConfig(await source.config('vae'));
-    const scale = vaeScale(config);
+    const name = options.part ?? 'vae';
+    const model = parseVaeModel(await source.config(name));
     const params = new Map<string, Param>([
-      ...traceVaeEncoder(config, { batch: 1, height: scale, width: scale }).params,
-      ...traceVaeDecoder(config, { batch: 1, height: 1, width: 1 }).params,
+      ...model.traceEncoder({ batch: 1, height: model.scale, width: model.scale }).params,
+      ...model.traceDecoder({ batch: 1, height: 1, width: 1 }).params,
     ]);
     return new Autoencoder(
-      config,
-      await Part.load(source, 'vae', params, backend, { ...options, keep: 2 }),
+      model,
+      await Part.load(source, name, params, backend, { ...options, keep: 2 }),
     );
   }
 
   /**
-   * Samples latents of a picture.
-   * @param image `[1, 3, height, width]`, −1..1
-   * @param draws how many samples to draw of the one picture
+   * Draws latents of pictures from what the encoder says of them; TAESD says the latents themselves.
+   * @param images `[n, 3, height, width]`, −1..1
+   * @param draws how many samples to draw: `n`, or any number of a single picture
    * @returns `[draws, latent, h, w]`, scaled
    */
   async encode(
-    image: Float32Array,
+    images: Float32Array,
     height: number,
     width: number,
     generator: Generator,
     draws: number,
-    signal?: AbortSignal,
+    mode: VaeMode = {},
   ): Promise<Float32Array> {
-    const { config, scale } = this;
-    const program = await this.#part.program(`encode ${height}×${width}`, () =>
-      traceVaeEncoder(config, { batch: 1, height, width }),
+    const { model } = this;
+    const size = model.imageChannels * height * width;
+    const encoded: Float32Array[] = [];
+    for (let at = 0; at < images.length; at += size)
+      encoded.push(await this.#encodeOne(images.subarray(at, at + size), height, width, mode));
+    const shape = [draws, model.latentChannels, height / model.scale, width / model.scale];
+    const one = shape[1] * shape[2] * shape[3];
+    const z = new Float32Array(draws * one);
+    const noise = model.encodes === 'moments' ? generator.randn(shape) : undefined;
+    for (let i = 0; i < z.length; i++) {
+      const from = encoded[Math.floor(i / one) % encoded.length];
+      const at = i % one;
+      if (!noise) z[i] = from[at];
+      else {
+        const logVariance = Math.min(20, Math.max(-30, from[one + at]));
+        z[i] = from[at] + Math.fround(Math.exp(0.5 * logVariance)) * noise[i];
+      }
+    }
+    return model.scaled(z, shape);
+  }
+
+  /** Moments or latents of one picture, unscaled. */
+  #encodeOne(
+    image: Float32Array,
+    height: number,
+    width: number,
+    mode: VaeMode,
+  ): Promise<Float32Array> {
+    const { model } = this;
+    const encoder: Side = {
+      name: 'encode',
+      input: 'image',
+      output: model.encodes,
+      channels: (model.encodes === 'moments' ? 2 : 1) * model.latentChannels,
+      scale: 1 / model.scale,
+      trace: (shape) => model.traceEncoder(shape),
+    };
+    const data = model.toInput(image);
+    const shape = [1, model.imageChannels, height, width];
+    return this.#maybeTiled([height, width], mode, (tiles) =>
+      tiles
+        ? encodeTiled(data, shape, tiles, (tile, size) => this.#run(encoder, tile, size, mode))
+        : this.#run(encoder, data, shape, mode),
     );
-    program.write('image', toNhwc(image, [1, config.imageChannels, height, width]));
-    await program.run(signal);
-    const shape = [draws, config.latentChannels, height / scale, width / scale];
-    const moments = toNchw(await program.read('moments'), [1, 2 * shape[1], shape[2], shape[3]]);
-    const half = moments.length / 2;
-    const noise = generator.randn(shape);
-    const z = noise.map((n, i) => {
-      const at = i % half;
-      const logVariance = Math.min(20, Math.max(-30, moments[half + at]));
-      return moments[at] + Math.fround(Math.exp(0.5 * logVariance)) * n;
-    });
-    return this.#scaled(z, shape);
   }
 
   /**
-   * @param latents scaled
+   * @param latents scaled, of `shape`
    * @returns `[pictures, 3, height, width]`, about −1..1
    */
   async decode(
     latents: Float32Array,
     shape: LatentShape,
-    signal?: AbortSignal,
+    mode: VaeMode = {},
   ): Promise<Float32Array> {
-    const { config, scale } = this;
+    const { model } = this;
     const [pictures, channels, height, width] = shape;
-    const program = await this.#part.program(`decode ${height}×${width}`, () =>
-      traceVaeDecoder(config, { batch: 1, height, width }),
-    );
+    const one = [1, channels, height, width];
     const size = channels * height * width;
-    const imageShape = [1, config.imageChannels, height * scale, width * scale];
-    const out = new Float32Array(pictures * imageShape[1] * imageShape[2] * imageShape[3]);
+    const decoder: Side = {
+      name: 'decode',
+      input: 'latents',
+      output: 'image',
+      channels: model.imageChannels,
+      scale: model.scale,
+      trace: (traced) => model.traceDecoder(traced),
+    };
+    const pixels = [height * model.scale, width * model.scale] as const;
+    const out = new Float32Array(pictures * model.imageChannels * pixels[0] * pixels[1]);
     // One picture at a time: the decoder's activations are the largest of all.
     for (let i = 0; i < pictures; i++) {
-      const z = this.#unscaled(latents.subarray(i * size, (i + 1) * size), shape);
-      program.write('latents', toNhwc(z, [1, channels, height, width]));
-      await program.run(signal);
-      const image = toNchw(await program.read('image'), imageShape);
-      out.set(image, i * image.length);
+      const z = model.unscaled(latents.subarray(i * size, (i + 1) * size), one);
+      const image = await this.#maybeTiled(pixels, mode, (tiles) =>
+        tiles
+          ? decodeTiled(z, one, tiles, (tile, from) => this.#run(decoder, tile, from, mode))
+          : this.#run(decoder, z, one, mode),
+      );
+      out.set(model.fromOutput(image), i * image.length);
     }
     return out;
   }
 
-  #scaled(z: Float32Array, shape: readonly number[]): Float32Array {
-    const { scalingFactor, shiftFactor, latentsMean, latentsStd } = this.config;
-    const pixels = shape[2] * shape[3];
-    if (!latentsMean || !latentsStd)
-      return z.map((x) => Math.fround(x - shiftFactor) * scalingFactor);
-    return z.map((x, i) => {
-      const c = Math.floor(i / pixels) % shape[1];
-      return ((x - latentsMean[c]) * scalingFactor) / latentsStd[c];
-    });
+  async #run(
+    { name, input, output, channels, scale, trace }: Side,
+    data: Float32Array,
+    shape: readonly number[],
+    { wrap, signal }: VaeMode,
+  ): Promise<Float32Array> {
+    const [batch, , height, width] = shape;
+    const key = `${name} ${height}×${width} ${wrap?.x ?? false} ${wrap?.y ?? false}`;
+    const program = await this.#part.program(key, () => trace({ batch, height, width, wrap }));
+    program.write(input, toNhwc(data, shape));
+    await program.run(signal);
+    return toNchw(await program.read(output), [batch, channels, height * scale, width * scale]);
   }
 
-  #unscaled(latents: Float32Array, shape: readonly number[]): Float32Array {
-    const { scalingFactor, shiftFactor, latentsMean, latentsStd } = this.config;
-    const pixels = shape[2] * shape[3];
-    if (!latentsMean || !latentsStd) return latents.map((x) => x / scalingFactor + shiftFactor);
-    return latents.map((x, i) => {
-      const c = Math.floor(i / pixels);
-      return (x * latentsStd[c]) / scalingFactor + latentsMean[c];
-    });
+  /** @param size of the picture; @param run takes it through whole where it gets no tiles */
+  async #maybeTiled(
+    [height, width]: readonly [number, number],
+    { tiling = 'auto', wrap, onNotice }: VaeMode,
+    run: (tiles?: Tiling) => Promise<Float32Array>,
+  ): Promise<Float32Array> {
+    const tiles = this.#tiles(tiling === true ? 0 : LEAST_TILE);
+    const isLarger = Math.max(height, width) > tiles.sampleSize;
+    // A tile does not see the far edge that it would have to meet.
+    const isSeamless = wrap !== undefined && (wrap.x || wrap.y);
+    if (tiling === false || !isLarger || isSeamless) return run();
+    if (tiling === true || height * width > UNTILED_PIXELS) return run(tiles);
+    try {
+      return await run();
+    } catch (error) {
+      if (!isSDError(error) || error.code !== 'OUT_OF_MEMORY') throw error;
+      onNotice?.('The picture did not fit through the VAE at once; it was taken through in tiles.');
+      return run(tiles);
+    }
+  }
+
+  #tiles(least: number): Tiling {
+    const { scale, sampleSize } = this.model;
+    const latentSize = Math.floor(Math.max(sampleSize, least) / scale);
+    return { latentSize, sampleSize: latentSize * scale, overlap: OVERLAP, scale };
   }
 
   dispose(): void {

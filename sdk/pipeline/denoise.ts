@@ -1,51 +1,56 @@
 import type { Generator } from '../random/index.ts';
-import type { Sampler } from '../samplers/sampler.ts';
+import type { Conditions } from './conditions.ts';
 import { guide } from './guidance.ts';
-import type { Hooks, Job, LatentShape } from './request.ts';
+import type { Pass } from './pass.ts';
+import type { Hooks, LatentShape } from './request.ts';
 import type { Inpaint, Start } from './start.ts';
-import { stack, type UNet } from './unet.ts';
-
-type Predict = Awaited<ReturnType<UNet['prepare']>>;
+import { stack } from './layout.ts';
+import type { UNet } from './unet.ts';
 
 /**
  * The loop: predict the noise, guide it, take a step. Follows the `__call__` of diffusers'
- * pipelines (section 4.6 to 4.8 of their order of operations).
+ * pipelines in the order of its operations.
  *
- * @param predict the UNet on `[negative…, positive…]` rows when `guided`, else on positive rows
+ * @param done evaluations of passes before this one, for what is reported
  * @returns the final latents, NCHW
  */
 export async function denoise(
-  job: Job,
-  shape: LatentShape,
-  sampler: Sampler,
+  { job, shape, sampler, begin, calls }: Pass,
   generator: Generator,
   start: Start,
-  predict: Predict,
-  guided: boolean,
-  hooks: Hooks,
+  unet: UNet,
+  conditions: Conditions,
+  { signal, onStep }: Hooks,
+  done: { readonly calls: number; readonly total: number },
 ): Promise<Float32Array> {
-  const { signal, onStep } = hooks;
-  const timesteps = sampler.timesteps.slice(start.begin);
+  const [pictures, , height, width] = shape;
+  const noiseSeeds = noiseSeedsOf(job.seed, pictures);
   let sample = start.sample;
-  for (let i = 0; i < timesteps.length; i++) {
+  for (let i = 0; i < calls; i++) {
     signal?.throwIfAborted();
-    const t = timesteps[i];
+    const t = sampler.timesteps[begin + i];
+    const asked = conditions.at(i, calls);
     const input = withExtra(sampler.scaleModelInput(sample, t), start.inpaint, shape);
-    const output = await predict(guided ? stack([input, input]) : input, t, signal);
-    const noise = guided ? guide(output, shape[0], job.guidanceScale, job.guidanceRescale) : output;
-    const { prev, denoised } = sampler.step(noise, t, sample, {
-      shape,
-      generator,
-      eta: job.eta,
-    });
+    const size = input.length / pictures;
+    const rows = stack(
+      asked.pictures.map((picture) => input.subarray(picture * size, (picture + 1) * size)),
+    );
+    const output = await unet.predict(rows, [height, width], t, asked.context, signal);
+    const noise = asked.isGuided
+      ? guide(output, pictures, asked.pulls, asked.scale, job.guidanceRescale)
+      : output;
+    const options = { shape, generator, eta: job.eta, noiseSeeds };
+    const { prev, denoised } = sampler.step(noise, t, sample, options);
     sample = start.inpaint?.keep
       ? bringBack(prev, start.inpaint, shape, (latents, drawn) =>
-          i + 1 < timesteps.length ? sampler.addNoise(latents, drawn, timesteps[i + 1]) : latents,
+          i + 1 < calls
+            ? sampler.addNoise(latents, drawn, sampler.timesteps[begin + i + 1])
+            : latents,
         )
       : prev;
     await onStep?.({
-      step: i + 1,
-      steps: timesteps.length,
+      step: done.calls + i + 1,
+      steps: done.total,
       timestep: t,
       latents: sample,
       denoised,
@@ -53,6 +58,14 @@ export async function denoise(
     });
   }
   return sample;
+}
+
+/** For samplers whose noise has seeds of its own: those of the pictures, as in A1111. */
+function noiseSeedsOf(
+  seed: number | readonly number[],
+  pictures: number,
+): readonly number[] | undefined {
+  return typeof seed !== 'number' && seed.length === pictures ? seed : undefined;
 }
 
 /** Mask and masked picture are never scaled: they join the sample after `scaleModelInput`. */

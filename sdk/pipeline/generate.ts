@@ -1,9 +1,9 @@
-import { SDError } from '../errors.ts';
 import type { Picture } from '../image.ts';
 import type { GenerateRequest } from '../options.ts';
+import { prepareInpainting, type Inpainting } from './inpaint.ts';
 import type { Pipeline } from './pipeline.ts';
-import { fromPicture, maskFromPicture, toPicture } from './pixels.ts';
-import type { Hooks, InitialImage, Job, LatentShape } from './request.ts';
+import { fromPicture, toPicture } from './pixels.ts';
+import type { Hooks, Job, LatentShape } from './request.ts';
 
 /** Finished pictures and what is known of how they came about. */
 export interface Generated {
@@ -26,55 +26,56 @@ export async function generate(
   request: GenerateRequest,
   hooks: Hooks = {},
 ): Promise<Generated> {
-  const job = jobOf(pipeline, request);
-  const { latents, shape, images, timings } = await pipeline.run(job, hooks);
-  const pictures = Array.from({ length: shape[0] }, (_, i) =>
-    toPicture(images, i, job.width, job.height),
-  );
+  const { width, height } = sizeOf(pipeline, request);
+  const { image, mask, maskBlur: blur, maskPadding: padding } = request;
+  const inpainting =
+    image && mask ? prepareInpainting(image, mask, { width, height, blur, padding }) : undefined;
+  const job = jobOf(request, width, height, inpainting);
+  const result = await pipeline.run(job, hooks);
+  const pictures = Array.from({ length: result.shape[0] }, (_, i) => {
+    const picture = toPicture(result.images, i, result.width, result.height);
+    return inpainting ? inpainting.finish(picture) : picture;
+  });
+  const { latents, shape, timings } = result;
   return { pictures, seeds: [...request.seed], latents, shape, timings };
 }
 
-/** The run that a request asks of this model. */
-export function jobOf(pipeline: Pipeline, request: GenerateRequest): Job {
+/** A picture's own size, rounded down to what the model can do, as diffusers takes it. */
+function sizeOf(
+  pipeline: Pipeline,
+  { width, height, image, maskPadding }: GenerateRequest,
+): { width: number; height: number } {
   const step = pipeline.sizeStep;
   const floor = (pixels: number): number => Math.max(step, Math.floor(pixels / step) * step);
-  // A picture's own size, rounded down to what the model can do, as diffusers takes it.
-  const width = request.width ?? floor(request.image?.width ?? pipeline.defaultSize);
-  const height = request.height ?? floor(request.image?.height ?? pipeline.defaultSize);
+  // Where only a region is painted, it is painted at the size that the model is best at.
+  const own = maskPadding === undefined ? image : undefined;
   return {
-    prompts: request.prompt,
-    negativePrompts: request.negativePrompt,
-    count: request.count,
-    width,
-    height,
-    steps: request.steps,
-    sampler: request.sampler,
-    schedulerOptions: request.schedulerOptions,
-    guidanceScale: request.guidanceScale,
-    guidanceRescale: request.guidanceRescale,
-    eta: request.eta,
-    clipSkip: request.clipSkip,
-    seed: request.seed,
-    rng: request.rng,
-    latents: request.latents,
-    image: imageOf(request, width, height),
+    width: width ?? floor(own?.width ?? pipeline.defaultSize),
+    height: height ?? floor(own?.height ?? pipeline.defaultSize),
   };
 }
 
-function imageOf(
-  { image, mask, strength }: GenerateRequest,
+/** The run that a request asks for. */
+function jobOf(
+  request: GenerateRequest,
   width: number,
   height: number,
-): InitialImage | undefined {
-  if (!image) return undefined;
-  if (mask && (mask.width !== image.width || mask.height !== image.height))
-    throw new SDError(
-      'INVALID_OPTION',
-      `The mask is ${mask.width}×${mask.height} and the picture ${image.width}×${image.height}; they must be of one size.`,
-    );
+  inpainting: Inpainting | undefined,
+): Job {
+  const { image, strength, seed, subseed, seamless, prompt, negativePrompt, ...same } = request;
   return {
-    data: fromPicture(image, width, height),
-    strength,
-    mask: mask && maskFromPicture(mask, width, height),
+    ...same,
+    prompts: prompt,
+    negativePrompts: negativePrompt,
+    width,
+    height,
+    seed: request.oneGenerator ? seed[0] : seed,
+    variation: subseed && { seeds: subseed, strength: request.subseedStrength },
+    wrap: { x: seamless === true || seamless === 'x', y: seamless === true || seamless === 'y' },
+    image: image && {
+      data: inpainting?.data ?? fromPicture(image, width, height),
+      mask: inpainting?.mask,
+      strength,
+    },
   };
 }

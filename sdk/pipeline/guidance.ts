@@ -1,23 +1,44 @@
+/** A row of the UNet's batch that pulls a picture towards a prompt. */
+export interface Pull {
+  readonly picture: number;
+  /** 1, but for prompts joined by `AND`. */
+  readonly weight: number;
+}
+
 /**
- * Classifier-free guidance (Ho & Salimans 2022).
- * @param noise predictions of the batch [negative…, positive…]
+ * Classifier-free guidance (Ho & Salimans 2022), with several prompts per picture where they are
+ * composed (Liu 2022).
+ * @param noise predictions of the batch: a negative for each picture, then one for each of `pulls`
  * @param scale 1 is the positive prediction alone
- * @returns `negative + scale·(positive − negative)`, rescaled by `rescale` in 0..1
+ * @returns per picture `negative + Σ scale·weight·(positive − negative)`, rescaled by `rescale` in 0..1
  */
 export function guide(
   noise: Float32Array,
   pictures: number,
+  pulls: readonly Pull[],
   scale: number,
   rescale: number,
 ): Float32Array {
-  const half = noise.length / 2;
-  const negative = noise.subarray(0, half);
-  const positive = noise.subarray(half);
-  const guided = new Float32Array(half);
-  const s = Math.fround(scale);
-  for (let i = 0; i < half; i++)
-    guided[i] = negative[i] + Math.fround(s * Math.fround(positive[i] - negative[i]));
-  return rescale > 0 ? rescaled(guided, positive, pictures, rescale) : guided;
+  const guided = compose(noise, pictures, pulls, scale);
+  if (rescale === 0) return guided;
+  return rescaled(guided, compose(noise, pictures, pulls, 1), pictures, rescale);
+}
+
+function compose(
+  noise: Float32Array,
+  pictures: number,
+  pulls: readonly Pull[],
+  scale: number,
+): Float32Array {
+  const size = noise.length / (pictures + pulls.length);
+  const out = noise.slice(0, pictures * size);
+  pulls.forEach(({ picture, weight }, row) => {
+    const s = Math.fround(scale * weight);
+    const [at, from] = [picture * size, (pictures + row) * size];
+    for (let i = 0; i < size; i++)
+      out[at + i] += Math.fround(s * Math.fround(noise[from + i] - noise[at + i]));
+  });
+  return out;
 }
 
 /**

@@ -26,3 +26,14 @@ export function toNchw(x: Float32Array, shape: readonly number[]): Float32Array 
         y[(b * channels + c) * pixels + p] = x[(b * pixels + p) * channels + c];
   return y;
 }
+
+/** Arrays one after the other. */
+export function stack(arrays: readonly Float32Array[]): Float32Array {
+  const out = new Float32Array(arrays.reduce((sum, array) => sum + array.length, 0));
+  let at = 0;
+  for (const array of arrays) {
+    out.set(array, at);
+    at += array.length;
+  }
+  return out;
+}

@@ -1,22 +1,28 @@
 import type { Backend, WeightDtype } from '../backends/backend.ts';
 import { SDError } from '../errors.ts';
-import type { VaeConfig } from '../models/index.ts';
+import type { PromptSyntax } from '../options.ts';
 import { createGenerator, ListGenerator, type Generator } from '../random/index.ts';
-import { createSampler } from '../samplers/index.ts';
 import type { SchedulerConfig } from '../samplers/sampler.ts';
-import { Autoencoder } from './autoencoder.ts';
+import { Autoencoder, type VaeMode } from './autoencoder.ts';
+import { Conditions } from './conditions.ts';
 import { denoise } from './denoise.ts';
 import type { ModelSource } from './model-source.ts';
+import { passOf, type Pass } from './pass.ts';
 import type { Hooks, Job, LatentShape } from './request.ts';
+import { enlarge, secondPassJob } from './second-pass.ts';
 import { startOf } from './start.ts';
-import { TextEncoders, type Conditioning } from './text.ts';
+import { TextEncoders } from './text.ts';
 import { UNet } from './unet.ts';
+import type { VaeModel } from './vae-model.ts';
 
 /** A finished run. */
 export interface JobResult {
   /** Final latents as the UNet sees them, NCHW of `shape`. */
   readonly latents: Float32Array;
   readonly shape: LatentShape;
+  /** Of the pictures, in pixels: larger than the job's after a second pass. */
+  readonly width: number;
+  readonly height: number;
   /** NCHW `[pictures, 3, height, width]`, about −1..1. */
   readonly images: Float32Array;
   /** Milliseconds of each stage. */
@@ -31,6 +37,7 @@ export class Pipeline {
   readonly #scheduler: SchedulerConfig;
   /** SDXL: a missing negative prompt is zeros rather than the encoding of "". */
   readonly #zerosForNothing: boolean;
+  readonly #isRefiner: boolean;
 
   private constructor(
     text: TextEncoders,
@@ -38,12 +45,14 @@ export class Pipeline {
     vae: Autoencoder,
     scheduler: SchedulerConfig,
     zerosForNothing: boolean,
+    isRefiner: boolean,
   ) {
     this.#text = text;
     this.#unet = unet;
     this.#vae = vae;
     this.#scheduler = scheduler;
     this.#zerosForNothing = zerosForNothing;
+    this.#isRefiner = isRefiner;
   }
 
   /**
@@ -78,7 +87,7 @@ export class Pipeline {
         );
       const isXl = source.has('text_encoder_2');
       const zeros = isXl && modelIndex.force_zeros_for_empty_prompt !== false;
-      return new Pipeline(text, unet, vae, scheduler as SchedulerConfig, zeros);
+      return new Pipeline(text, unet, vae, scheduler as SchedulerConfig, zeros, isRefiner);
     } catch (error) {
       for (const part of loaded) part.dispose();
       throw error;
@@ -87,62 +96,58 @@ export class Pipeline {
 
   /** Edge in pixels of the pictures that the model was trained on. */
   get defaultSize(): number {
-    return this.#unet.config.sampleSize * this.#vae.scale;
+    return this.#unet.config.sampleSize * this.#vae.model.scale;
   }
 
   /** Width and height must be multiples of this. */
   get sizeStep(): number {
-    return this.#vae.scale;
+    return this.#vae.model.scale;
   }
 
-  get vaeConfig(): VaeConfig {
-    return this.#vae.config;
+  get vaeModel(): VaeModel {
+    return this.#vae.model;
+  }
+
+  /** Tokens of a prompt, and how many there is room for. For counters in user interfaces. */
+  countTokens(
+    prompt: string,
+    syntax: PromptSyntax = 'plain',
+  ): { readonly tokens: number; readonly room: number } {
+    return this.#text.count(prompt, syntax);
   }
 
   /** Runs one job from prompts to pixels. @throws SDError; the pipeline stays usable. */
   async run(job: Job, hooks: Hooks = {}): Promise<JobResult> {
-    const { signal } = hooks;
-    const scale = this.#vae.scale;
-    const pictures = job.prompts.length * job.count;
-    const channels = this.#vae.config.latentChannels;
-    const shape: LatentShape = [pictures, channels, job.height / scale, job.width / scale];
-    this.#check(job, shape);
+    this.#check(job);
+    const first = passOf(job, this.#shapeOf(job), this.#scheduler);
+    const { secondPass } = job;
+    const most = Number(this.#scheduler.num_train_timesteps ?? 1000);
+    const larger = secondPass && secondPassJob(job, secondPass, this.sizeStep, most);
+    const second = larger && passOf(larger, this.#shapeOf(larger), this.#scheduler);
+    const mode = this.#vaeMode(job, hooks);
+    const total = first.calls + (second?.calls ?? 0);
 
     const began = performance.now();
     hooks.onStage?.('encode', job.prompts.length);
-    // A model that takes the scale as an input was distilled to need no second pass.
-    const guided = job.guidanceScale > 1 && !this.#unet.config.guidanceDim;
-    const rows = await this.#condition(job, guided, hooks);
-    const sampler = createSampler(
-      job.sampler ?? this.#ownSampler(),
-      this.#scheduler,
-      { steps: job.steps },
-      job.schedulerOptions,
-    );
-    const generator = generatorOf(job);
-    const start = await startOf(
-      job,
-      shape,
-      sampler,
-      generator,
-      this.#vae,
-      this.#unet.config.inChannels,
-      signal,
-    );
-    const predict = await this.#unet.prepare(shape, {
-      rows,
-      timeIds: [job.height, job.width, 0, 0, job.height, job.width],
-      guidanceScale: job.guidanceScale,
-    });
+    const conditions = await this.#conditions(first, hooks);
+    const furtherConditions = second && (await this.#conditions(second, hooks, first.calls));
     const encoded = performance.now();
-    hooks.onStage?.('denoise', sampler.timesteps.length - start.begin);
-    const latents = await denoise(job, shape, sampler, generator, start, predict, guided, hooks);
+    hooks.onStage?.('denoise', total);
+    let latents = await this.#walk(first, conditions, hooks, { calls: 0, total });
+    if (secondPass && second && furtherConditions) {
+      const image = await enlarge(latents, first.shape, second.shape, secondPass, this.#vae, mode);
+      const from = { ...second, job: { ...second.job, image } };
+      latents = await this.#walk(from, furtherConditions, hooks, { calls: first.calls, total });
+    }
     const denoised = performance.now();
-    hooks.onStage?.('decode', pictures);
-    const images = await this.#vae.decode(latents, shape, signal);
+    const { shape, job: last } = second ?? first;
+    hooks.onStage?.('decode', shape[0]);
+    const images = await this.#vae.decode(latents, shape, mode);
     return {
       latents,
       shape,
+      width: last.width,
+      height: last.height,
       images,
       timings: {
         encode: encoded - began,
@@ -154,72 +159,73 @@ export class Pipeline {
 
   /** Decodes latents outside of a run, as previews do. NCHW of `shape` to `[pictures, 3, H, W]`. */
   decode(latents: Float32Array, shape: LatentShape, signal?: AbortSignal): Promise<Float32Array> {
-    return this.#vae.decode(latents, shape, signal);
+    return this.#vae.decode(latents, shape, { signal });
   }
 
-  /** The rows of the UNet's batch: negatives first, as diffusers orders them. */
-  async #condition(job: Job, guided: boolean, hooks: Hooks): Promise<Conditioning[]> {
-    const { signal, onNotice } = hooks;
-    const known = new Map<string, Promise<Conditioning>>();
-    const encode = (prompt: string, skip: number): Promise<Conditioning> => {
-      const key = `${skip} ${prompt}`;
-      const encoded = known.get(key) ?? this.#text.encode(prompt, { skip, signal, onNotice });
-      known.set(key, encoded);
-      return encoded;
-    };
-    const spread = <T>(list: T[]): T[] => list.flatMap((one) => new Array<T>(job.count).fill(one));
-
-    const positive: Conditioning[] = [];
-    for (const prompt of job.prompts) positive.push(await encode(prompt, job.clipSkip));
-    if (!guided) return spread(positive);
-    const negative: Conditioning[] = [];
-    for (let i = 0; i < job.prompts.length; i++) {
-      const prompt = job.negativePrompts?.[i];
-      // diffusers skips layers for the positive prompt alone, except in SDXL.
-      if (prompt === undefined && this.#zerosForNothing) negative.push(this.#text.zeros());
-      else negative.push(await encode(prompt ?? '', this.#text.isXl ? job.clipSkip : 0));
-    }
-    return [...spread(negative), ...spread(positive)];
-  }
-
-  /** The sampler that the model was saved with. */
-  #ownSampler(): string {
-    const name = this.#scheduler._class_name;
-    if (typeof name === 'string') return name;
-    throw new SDError(
-      'INVALID_MODEL',
-      'scheduler_config.json names no class; say which `sampler` to use.',
-    );
-  }
-
-  #check(job: Job, shape: LatentShape): void {
+  /** One pass: from noise or a picture to latents. */
+  async #walk(
+    pass: Pass,
+    conditions: Conditions,
+    hooks: Hooks,
+    done: { readonly calls: number; readonly total: number },
+  ): Promise<Float32Array> {
+    const { job } = pass;
+    const generator = generatorOf(job);
+    const mode = this.#vaeMode(job, hooks);
     const { inChannels } = this.#unet.config;
+    const start = await startOf(pass, generator, this.#vae, inChannels, mode);
+    return denoise(pass, generator, start, this.#unet, conditions, hooks, done);
+  }
+
+  #conditions(pass: Pass, hooks: Hooks, before?: number): Promise<Conditions> {
+    const model = {
+      takesScale: this.#unet.config.guidanceDim !== undefined,
+      zerosForNothing: this.#zerosForNothing,
+      isRefiner: this.#isRefiner,
+    };
+    return Conditions.encode(pass, this.#text, model, hooks, before);
+  }
+
+  #shapeOf(job: Job): LatentShape {
+    const { scale, latentChannels } = this.#vae.model;
+    const pictures = job.prompts.length * job.count;
+    return [pictures, latentChannels, job.height / scale, job.width / scale];
+  }
+
+  #vaeMode({ wrap, vaeTiling }: Job, { signal, onNotice }: Hooks): VaeMode {
+    return { wrap, tiling: vaeTiling, signal, onNotice };
+  }
+
+  #check(job: Job): void {
+    const { inChannels } = this.#unet.config;
+    const { latentChannels } = this.#vae.model;
     const step = this.sizeStep;
     if (job.width % step !== 0 || job.height % step !== 0)
-      throw new SDError(
-        'INVALID_OPTION',
+      throw invalid(
         `A picture of ${job.width}×${job.height} does not fit this model: width and height must be multiples of ${step}.`,
       );
     const isInpaint = job.image?.mask !== undefined;
-    const fits = inChannels === shape[1] || (isInpaint && inChannels === 2 * shape[1] + 1);
-    if (!fits)
-      throw new SDError(
-        'INVALID_OPTION',
+    const paintsInto = inChannels === 2 * latentChannels + 1;
+    if (inChannels !== latentChannels && !(isInpaint && paintsInto))
+      throw invalid(
         `This model's UNet takes ${inChannels} channels: ${
-          inChannels === 2 * shape[1] + 1
+          paintsInto
             ? 'it only paints into a picture, so give `image` and `mask`.'
-            : `it can make no ${isInpaint ? 'inpainting' : 'picture'} from ${shape[1]} latent channels.`
+            : `it can make no ${isInpaint ? 'inpainting' : 'picture'} from ${latentChannels} latent channels, which takes ${latentChannels}${isInpaint ? ` or ${2 * latentChannels + 1}` : ''}.`
         }`,
       );
-    if (typeof job.seed !== 'number' && job.seed.length !== 1 && job.seed.length !== shape[0])
-      throw new SDError(
-        'INVALID_OPTION',
-        `Give one seed, or one for each of ${shape[0]} pictures.`,
+    if (isInpaint && job.secondPass)
+      throw invalid(
+        'A second pass would paint over what the mask keeps: leave out one of the two.',
       );
+    if (job.vaeTiling === true && (job.wrap?.x || job.wrap?.y))
+      throw invalid('A seamless picture cannot go through the VAE in tiles: leave vaeTiling out.');
+    const shape = this.#shapeOf(job);
+    if (typeof job.seed !== 'number' && job.seed.length !== 1 && job.seed.length !== shape[0])
+      throw invalid(`Give one seed, or one for each of ${shape[0]} pictures.`);
     const size = shape.reduce((product, n) => product * n, 1);
     if (job.latents && job.latents.length !== size)
-      throw new SDError(
-        'INVALID_OPTION',
+      throw invalid(
         `latents hold ${job.latents.length} numbers; ${shape.join('×')} = ${size} are needed.`,
       );
   }
@@ -235,4 +241,8 @@ function generatorOf(job: Job): Generator {
   return typeof job.seed === 'number'
     ? createGenerator(job.rng, job.seed)
     : new ListGenerator(job.seed.map((seed) => createGenerator(job.rng, seed)));
+}
+
+function invalid(message: string): SDError {
+  return new SDError('INVALID_OPTION', message);
 }

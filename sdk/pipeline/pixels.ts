@@ -1,32 +1,61 @@
 import type { Picture } from '../image.ts';
-import { resize } from './resample.ts';
+import { stretched, type Pixels } from './crop.ts';
+
+/** RGB of a picture laid on white. */
+export function rgbOf({ data, width, height }: Picture): Pixels {
+  const rgb = new Uint8Array(width * height * 3);
+  for (let p = 0; p < width * height; p++) {
+    const alpha = data[p * 4 + 3];
+    for (let c = 0; c < 3; c++)
+      rgb[p * 3 + c] =
+        alpha === 255
+          ? data[p * 4 + c]
+          : Math.round((data[p * 4 + c] * alpha + 255 * (255 - alpha)) / 255);
+  }
+  return { width, height, channels: 3, data: rgb };
+}
+
+/**
+ * A mask as one channel: its brightness laid on black, so that strokes on a transparent canvas are
+ * what is masked.
+ */
+export function maskOf({ data, width, height }: Picture): Pixels {
+  const mask = Uint8Array.from({ length: width * height }, (_, p) => {
+    // Pillow's "L": ITU-R 601 luma in 16-bit fixed point.
+    const luma =
+      (data[p * 4] * 19595 + data[p * 4 + 1] * 38470 + data[p * 4 + 2] * 7471 + 0x8000) >> 16;
+    return Math.round((luma * data[p * 4 + 3]) / 255);
+  });
+  return { width, height, channels: 1, data: mask };
+}
+
+/** The mask that a picture's own transparency is: its holes are to be painted. */
+export function maskOfHoles({ data, width, height }: Picture): Pixels {
+  const mask = Uint8Array.from({ length: width * height }, (_, p) => 255 - data[p * 4 + 3]);
+  return { width, height, channels: 1, data: mask };
+}
+
+/** @returns NCHW `[1, 3, height, width]`, −1..1 */
+export function toTensor({ data, width, height }: Pixels): Float32Array {
+  const pixels = width * height;
+  const out = new Float32Array(3 * pixels);
+  for (let c = 0; c < 3; c++)
+    for (let p = 0; p < pixels; p++)
+      out[c * pixels + p] = Math.fround(2 * Math.fround(data[p * 3 + c] / 255)) - 1;
+  return out;
+}
+
+/** A mask cut at one half. @returns `[height · width]`, 1 where the picture is painted anew */
+export function binarised({ data }: Pixels): Float32Array {
+  return Float32Array.from(data, (value) => (value / 255 >= 0.5 ? 1 : 0));
+}
 
 /**
  * A picture as the VAE takes it, resized where it must be. Transparent pixels are laid on white.
  * @returns NCHW `[1, 3, height, width]`, −1..1
  */
 export function fromPicture(picture: Picture, width: number, height: number): Float32Array {
-  const rgb = resize(opaque(picture), 3, picture.width, picture.height, width, height);
-  const pixels = width * height;
-  const out = new Float32Array(3 * pixels);
-  for (let c = 0; c < 3; c++)
-    for (let p = 0; p < pixels; p++)
-      out[c * pixels + p] = Math.fround(2 * Math.fround(rgb[p * 3 + c] / 255)) - 1;
-  return out;
-}
-
-/**
- * A mask from a picture's brightness: resized first, then cut at one half, as diffusers does.
- * @returns `[height · width]`, 1 where the picture is painted anew
- */
-export function maskFromPicture(mask: Picture, width: number, height: number): Float32Array {
-  const rgb = resize(opaque(mask), 3, mask.width, mask.height, width, height);
-  return Float32Array.from({ length: width * height }, (_, p) => {
-    // Pillow's "L": ITU-R 601 luma in 16-bit fixed point.
-    const luma =
-      (rgb[p * 3] * 19595 + rgb[p * 3 + 1] * 38470 + rgb[p * 3 + 2] * 7471 + 0x8000) >> 16;
-    return luma / 255 >= 0.5 ? 1 : 0;
-  });
+  return toTensor(stretched(rgbOf(picture), width, height));
 }
 
 /** Picture `index` of NCHW `[pictures, 3, height, width]` in about −1..1, rounded half to even. */
@@ -49,16 +78,9 @@ export function toPicture(
   return { width, height, data };
 }
 
-/** RGB of a picture laid on white. */
-function opaque({ data, width, height }: Picture): Uint8Array {
-  const rgb = new Uint8Array(width * height * 3);
-  for (let p = 0; p < width * height; p++) {
-    const alpha = data[p * 4 + 3];
-    for (let c = 0; c < 3; c++)
-      rgb[p * 3 + c] =
-        alpha === 255
-          ? data[p * 4 + c]
-          : Math.round((data[p * 4 + c] * alpha + 255 * (255 - alpha)) / 255);
-  }
-  return rgb;
+/** Opaque RGB as a picture. */
+export function pictureOf({ data, width, height }: Pixels): Picture {
+  const rgba = new Uint8ClampedArray(width * height * 4).fill(255);
+  for (let p = 0; p < width * height; p++) rgba.set(data.subarray(p * 3, p * 3 + 3), p * 4);
+  return { width, height, data: rgba };
 }

@@ -39,10 +39,10 @@ export class Previewer {
   }
 
   async #findMap(signal?: AbortSignal): Promise<RgbMap> {
-    const config = this.#pipeline.vaeConfig;
-    const known = knownRgbMap(config);
+    const { kl, latentChannels } = this.#pipeline.vaeModel;
+    const known = kl && knownRgbMap(kl);
     if (known) return known;
-    const { latents, shape } = probe(config.latentChannels);
+    const { latents, shape } = probe(latentChannels);
     return fitRgbMap(latents, shape, await this.#pipeline.decode(latents, shape, signal));
   }
 }

@@ -1,15 +1,12 @@
-import { SDError } from '../errors.ts';
-import type { Generator } from '../random/index.ts';
-import type { Sampler } from '../samplers/sampler.ts';
-import type { Autoencoder } from './autoencoder.ts';
-import type { Job, LatentShape } from './request.ts';
-import { stack } from './unet.ts';
+import { createGenerator, slerp, type Generator, type GeneratorKind } from '../random/index.ts';
+import type { Autoencoder, VaeMode } from './autoencoder.ts';
+import type { Pass } from './pass.ts';
+import type { LatentShape, Variation } from './request.ts';
+import { stack } from './layout.ts';
 
 /** Where the loop starts, and what it is held to on the way. */
 export interface Start {
   readonly sample: Float32Array;
-  /** First index into the sampler's timesteps. */
-  readonly begin: number;
   readonly inpaint?: Inpaint;
 }
 
@@ -37,52 +34,64 @@ export function beginIndex(steps: number, strength: number, order: number): numb
  * masked picture, then the sampler's own noise.
  */
 export async function startOf(
-  job: Job,
-  shape: LatentShape,
-  sampler: Sampler,
+  { job, shape, sampler, begin }: Pass,
   generator: Generator,
   vae: Autoencoder,
   unetChannels: number,
-  signal?: AbortSignal,
+  mode: VaeMode,
 ): Promise<Start> {
-  const { image, latents } = job;
-  const noise = (): Float32Array => latents ?? generator.randn(shape);
+  const { image } = job;
+  const noise = (): Float32Array =>
+    job.latents ?? varied(generator.randn(shape), shape, job.rng, job.variation);
   const scaled = (x: Float32Array): Float32Array =>
     x.map((v) => Math.fround(v * Math.fround(sampler.initNoiseSigma)));
-  if (!image) return { sample: scaled(noise()), begin: 0 };
+  if (!image) return { sample: scaled(noise()) };
 
-  const begin = beginIndex(job.steps, image.strength, sampler.order);
-  if (begin >= sampler.timesteps.length)
-    throw new SDError(
-      'INVALID_OPTION',
-      `strength ${image.strength} of ${job.steps} steps leaves no step to run; raise one of the two.`,
-    );
-  sampler.setBeginIndex(begin);
   const at = sampler.timesteps[begin];
-  // One draw for the whole batch, or one each where every picture has its own generator.
-  const draws = typeof job.seed === 'number' ? 1 : job.seed.length;
   const encode = async (pixels: Float32Array): Promise<Float32Array> => {
-    const encoded = await vae.encode(pixels, job.height, job.width, generator, draws, signal);
+    const pictures = pixels.length / (vae.model.imageChannels * job.height * job.width);
+    // One draw for the whole batch, or one each where every picture has its own generator.
+    const draws = Math.max(pictures, typeof job.seed === 'number' ? 1 : job.seed.length);
+    const encoded = await vae.encode(pixels, job.height, job.width, generator, draws, mode);
     return stack(new Array<Float32Array>(shape[0] / draws).fill(encoded));
   };
+  const encodeImage = (): Float32Array | Promise<Float32Array> =>
+    image.latents ?? encode(image.data!);
 
   if (!image.mask) {
-    const original = await encode(image.data);
-    return { sample: sampler.addNoise(original, noise(), at), begin };
+    const original = await encodeImage();
+    return { sample: sampler.addNoise(original, noise(), at) };
   }
 
   const paintsAll = unetChannels === shape[1];
   const isFromNoise = image.strength === 1;
-  const original = paintsAll || !isFromNoise ? await encode(image.data) : undefined;
+  const original = paintsAll || !isFromNoise ? await encodeImage() : undefined;
   const drawn = noise();
   const sample = isFromNoise || !original ? scaled(drawn) : sampler.addNoise(original, drawn, at);
   const mask = shrinkMask(image.mask, job.height, job.width, shape[2], shape[3]);
   // Drawn even where it is not used: diffusers always encodes the masked picture.
-  const masked = await encode(withoutMasked(image.data, image.mask));
+  const masked = await encode(withoutMasked(image.data!, image.mask));
   const inpaint: Inpaint = paintsAll
     ? { mask, keep: { latents: original!, noise: drawn } }
     : { mask, extraChannels: joinExtra(mask, masked, shape) };
-  return { sample, begin, inpaint };
+  return { sample, inpaint };
+}
+
+/** Noise with that of a variation blended in, picture by picture, as A1111's `ImageRNG` does. */
+function varied(
+  noise: Float32Array,
+  [pictures, ...one]: LatentShape,
+  rng: GeneratorKind,
+  variation: Variation | undefined,
+): Float32Array {
+  if (!variation) return noise;
+  const size = noise.length / pictures;
+  return stack(
+    variation.seeds.map((seed, i) => {
+      const other = createGenerator(rng, seed).randn([1, ...one]);
+      return slerp(variation.strength, noise.subarray(i * size, (i + 1) * size), other, one);
+    }),
+  );
 }
 
 /** Nearest neighbour, as `torch.nn.functional.interpolate` does: source = ⌊target · ratio⌋. */

@@ -1,13 +1,21 @@
 import type { Backend, WeightDtype } from '../backends/backend.ts';
+import { SDError } from '../errors.ts';
 import {
   endRows,
   parseClipTextConfig,
   traceClipText,
   type ClipTextConfig,
 } from '../models/index.ts';
+import type { PromptSyntax } from '../options.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { ModelSource, PartName } from './model-source.ts';
 import { Part } from './part.ts';
+import { parseAttention } from './prompts/attention.ts';
+import { chunkPrompt, padAfterEnd } from './prompts/chunks.ts';
+import { applyEmphasis } from './prompts/emphasis.ts';
+import { extractNetworks } from './prompts/networks.ts';
+import { promptSchedule, splitComposed } from './prompts/schedule.ts';
+import { stack } from './layout.ts';
 
 /** What a prompt becomes: `context` `[tokens, dim]` and, for SDXL, `pooled` `[dim]`. */
 export interface Conditioning {
@@ -82,44 +90,134 @@ export class TextEncoders {
 
   /**
    * Encodes one prompt.
-   * @param skip layers left out at the end, as diffusers counts `clip_skip`
+   * @param options.skip layers left out at the end, as diffusers counts `clip_skip`
+   * @param options.syntax with `a1111`, brackets weigh words and a long prompt becomes several times
+   *   77 tokens; `plain` cuts it
    */
   async encode(
     prompt: string,
-    options: { skip: number; signal?: AbortSignal; onNotice?: (message: string) => void },
+    options: {
+      skip: number;
+      syntax: PromptSyntax;
+      signal?: AbortSignal;
+      onNotice?: (message: string) => void;
+    },
   ): Promise<Conditioning> {
-    const { skip, signal, onNotice } = options;
+    const { skip, syntax, signal } = options;
     const states: Float32Array[] = [];
     let pooled: Float32Array | undefined;
-    for (const { tokenizer, config, part } of this.#encoders) {
-      const { ids, dropped } = tokenizer.encodeForModel(prompt);
-      if (dropped && states.length === 0)
-        onNotice?.(
-          `The prompt is longer than ${tokenizer.modelMaxLength - 2} tokens. Left out: “${dropped}”.`,
-        );
+    let tokens = 0;
+    for (const encoder of this.#encoders) {
+      const onNotice = states.length === 0 ? options.onNotice : undefined;
+      const chunks =
+        syntax === 'plain'
+          ? [plainChunk(prompt, encoder, onNotice)]
+          : weightedChunks(prompt, encoder, onNotice);
       const isLast = states.length === this.#encoders.length - 1;
-      const shape = {
-        batch: 1,
-        tokens: ids.length,
-        skip: this.isXl ? skip + 1 : skip,
-        finalNorm: !this.isXl,
-        pooled: this.isXl && isLast ? ('projected' as const) : undefined,
-      };
-      const program = await part.program(`${shape.skip}`, () => traceClipText(config, shape));
-      program.write('ids', ids);
-      if (shape.pooled) program.write('rows', endRows(ids, ids.length, config));
-      await program.run(signal);
-      states.push(await program.read('hidden'));
-      if (shape.pooled) pooled = await program.read('pooled');
+      const parts: Float32Array[] = [];
+      for (const { ids, weights } of chunks) {
+        const encoded = await this.#run(encoder, ids, skip, isLast, signal);
+        if (weights) applyEmphasis(encoded.hidden, weights);
+        parts.push(encoded.hidden);
+        // SDXL's pooled state is that of the first chunk.
+        pooled ??= encoded.pooled;
+      }
+      states.push(stack(parts));
+      tokens = chunks.reduce((sum, { ids }) => sum + ids.length, 0);
     }
-    const tokens = this.#encoders[0].config.maxTokens;
     return { tokens, context: sideBySide(states, tokens), pooled };
+  }
+
+  async #run(
+    { config, part }: Encoder,
+    ids: Int32Array,
+    skip: number,
+    isLast: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<{ hidden: Float32Array; pooled?: Float32Array }> {
+    const shape = {
+      batch: 1,
+      tokens: ids.length,
+      skip: this.isXl ? skip + 1 : skip,
+      finalNorm: !this.isXl,
+      pooled: this.isXl && isLast ? ('projected' as const) : undefined,
+    };
+    if (shape.skip > config.layers)
+      throw new SDError(
+        'INVALID_OPTION',
+        `clipSkip ${skip} leaves nothing of a text encoder of ${config.layers} layers.`,
+      );
+    const program = await part.program(`${shape.skip}`, () => traceClipText(config, shape));
+    program.write('ids', ids);
+    if (shape.pooled) program.write('rows', endRows(ids, ids.length, config));
+    await program.run(signal);
+    const hidden = await program.read('hidden');
+    return { hidden, pooled: shape.pooled && (await program.read('pooled')) };
+  }
+
+  /**
+   * How many tokens a prompt takes, and how many there is room for before it is cut (`plain`) or a
+   * further chunk begins (`a1111`). For counters in user interfaces.
+   */
+  count(prompt: string, syntax: PromptSyntax): { tokens: number; room: number } {
+    const { tokenizer } = this.#encoders[0];
+    const room = tokenizer.modelMaxLength - 2;
+    if (syntax === 'plain') return { tokens: tokenizer.count(prompt), room };
+    let tokens = 0;
+    for (const { text } of splitComposed(extractNetworks(prompt).text))
+      for (const { text: words } of promptSchedule(text, SCHEDULE_STEPS)) {
+        const { tokenCount } = chunkPrompt(parseAttention(words), tokenizer, commaOf(tokenizer));
+        tokens = Math.max(tokens, tokenCount);
+      }
+    return { tokens, room: Math.max(1, Math.ceil(tokens / room)) * room };
   }
 
   dispose(): void {
     for (const { part } of this.#encoders) part.dispose();
   }
 }
+
+/** Token ids of one pass of the text encoder, with what each weighs. */
+interface WeighedIds {
+  readonly ids: Int32Array;
+  readonly weights?: readonly number[];
+}
+
+function plainChunk(
+  prompt: string,
+  { tokenizer }: Encoder,
+  onNotice: ((message: string) => void) | undefined,
+): WeighedIds {
+  const { ids, dropped } = tokenizer.encodeForModel(prompt);
+  if (dropped)
+    onNotice?.(
+      `The prompt is longer than ${tokenizer.modelMaxLength - 2} tokens. Left out: “${dropped}”.`,
+    );
+  return { ids };
+}
+
+function weightedChunks(
+  prompt: string,
+  { tokenizer }: Encoder,
+  onNotice: ((message: string) => void) | undefined,
+): WeighedIds[] {
+  const { text, loras, others } = extractNetworks(prompt);
+  for (const name of [...loras.map((lora) => `<lora:${lora.name}>`), ...others])
+    onNotice?.(`${name} in the prompt has no effect: this model was loaded without it.`);
+  const { chunks } = chunkPrompt(parseAttention(text), tokenizer, commaOf(tokenizer));
+  return chunks.map(({ tokens, weights }) => ({
+    ids: Int32Array.from(padAfterEnd(tokens, tokenizer.eos, tokenizer.pad)),
+    weights,
+  }));
+}
+
+/** The token at which a chunk may end early. */
+function commaOf(tokenizer: Tokenizer): { comma: number } {
+  return { comma: tokenizer.encode(',')[0] };
+}
+
+/** A1111's counter takes the longest text of a schedule of so many steps. */
+const SCHEDULE_STEPS = 20;
 
 /** All layers, so that every parameter is named: what of it is run depends on the prompt. */
 function traceWhole(config: ClipTextConfig, name: PartName) {

@@ -1,26 +1,31 @@
 import type { Backend, Program, WeightDtype } from '../backends/backend.ts';
-import { parseUNetConfig, traceUNet, type UNetConfig } from '../models/index.ts';
+import { parseUNetConfig, traceUNet, type UNetConfig, type UNetShape } from '../models/index.ts';
 import { guidanceEmbedding } from './guidance.ts';
-import { toNchw, toNhwc } from './layout.ts';
+import { stack, toNchw, toNhwc } from './layout.ts';
 import type { ModelSource } from './model-source.ts';
 import { Part } from './part.ts';
-import type { LatentShape } from './request.ts';
 import type { Conditioning } from './text.ts';
 
-/** What stays the same over a run: the rows of the batch and what each is conditioned on. */
+/** One row of the batch: what it is conditioned on. */
+export interface Row {
+  readonly conditioning: Conditioning;
+  /** SDXL: original size, crop and target size; the refiner: size, crop and aesthetic score. */
+  readonly timeIds: readonly number[];
+}
+
+/** What the predictor is to know beside the sample. The same object means the same values. */
 export interface UNetContext {
-  /** One per row of the batch. */
-  readonly rows: readonly Conditioning[];
-  /** SDXL: original size, crop and target size, or the refiner's five numbers; per row. */
-  readonly timeIds?: readonly number[];
+  readonly rows: readonly Row[];
   /** Guidance scale for models that take it as an input. */
   readonly guidanceScale: number;
+  readonly wrap?: UNetShape['wrap'];
 }
 
 /** The noise predictor, compiled for one batch and size at a time. */
 export class UNet {
   readonly config: UNetConfig;
   readonly #part: Part;
+  readonly #written = new WeakMap<Program, UNetContext>();
 
   private constructor(config: UNetConfig, part: Part) {
     this.config = config;
@@ -45,50 +50,55 @@ export class UNet {
     return new UNet(config, await Part.load(source, 'unet', params, backend, options));
   }
 
-  /** Prepares a run. The predictor it returns takes NCHW samples of `[rows, in, h, w]`. */
-  async prepare(
-    shape: LatentShape,
+  /**
+   * Predicts the noise in samples.
+   * @param sample NCHW `[rows, in, height, width]`
+   * @returns NCHW `[rows, out, height, width]`
+   */
+  async predict(
+    sample: Float32Array,
+    [height, width]: readonly [number, number],
+    timestep: number,
     context: UNetContext,
-  ): Promise<
-    (sample: Float32Array, timestep: number, signal?: AbortSignal) => Promise<Float32Array>
-  > {
+    signal?: AbortSignal,
+  ): Promise<Float32Array> {
     const { config } = this;
-    const { rows, timeIds, guidanceScale } = context;
-    const [, , height, width] = shape;
+    const { rows, wrap } = context;
     const batch = rows.length;
-    const tokens = rows[0].tokens;
-    const program: Program = await this.#part.program(`${batch}×${height}×${width}×${tokens}`, () =>
-      traceUNet(config, { batch, height, width, tokens, timeIds: timeIds?.length }),
+    const tokens = rows[0].conditioning.tokens;
+    const timeIds = rows[0].timeIds.length;
+    const key = `${batch}×${height}×${width}×${tokens} ${wrap?.x ?? false} ${wrap?.y ?? false}`;
+    const program = await this.#part.program(key, () =>
+      traceUNet(config, { batch, height, width, tokens, timeIds, wrap }),
     );
-    program.write('context', stack(rows.map((row) => row.context)));
-    if (config.added) {
-      program.write('pooled', stack(rows.map((row) => row.pooled ?? new Float32Array(0))));
-      program.write('timeIds', stack(rows.map(() => Float32Array.from(timeIds ?? []))));
+    if (this.#written.get(program) !== context) this.#write(program, context);
+    program.write('sample', toNhwc(sample, [batch, config.inChannels, height, width]));
+    program.write('timestep', new Float32Array(batch).fill(timestep));
+    await program.run(signal);
+    return toNchw(await program.read('sample'), [batch, config.outChannels, height, width]);
+  }
+
+  /** What lies behind it is computed once for each context, not at every step. */
+  #write(program: Program, context: UNetContext): void {
+    const { rows, guidanceScale } = context;
+    const { added, guidanceDim } = this.config;
+    program.write('context', stack(rows.map(({ conditioning }) => conditioning.context)));
+    if (added) {
+      const nothing = new Float32Array(added.pooledDim);
+      program.write(
+        'pooled',
+        stack(rows.map(({ conditioning }) => conditioning.pooled ?? nothing)),
+      );
+      program.write('timeIds', stack(rows.map(({ timeIds }) => Float32Array.from(timeIds))));
     }
-    if (config.guidanceDim) {
-      const embedding = guidanceEmbedding(guidanceScale, config.guidanceDim);
+    if (guidanceDim) {
+      const embedding = guidanceEmbedding(guidanceScale, guidanceDim);
       program.write('guidance', stack(rows.map(() => embedding)));
     }
-    return async (sample, timestep, signal) => {
-      program.write('sample', toNhwc(sample, [batch, config.inChannels, height, width]));
-      program.write('timestep', new Float32Array(batch).fill(timestep));
-      await program.run(signal);
-      return toNchw(await program.read('sample'), [batch, config.outChannels, height, width]);
-    };
+    this.#written.set(program, context);
   }
 
   dispose(): void {
     this.#part.dispose();
   }
-}
-
-/** Arrays one after the other. */
-export function stack(arrays: readonly Float32Array[]): Float32Array {
-  const out = new Float32Array(arrays.reduce((sum, array) => sum + array.length, 0));
-  let at = 0;
-  for (const array of arrays) {
-    out.set(array, at);
-    at += array.length;
-  }
-  return out;
 }

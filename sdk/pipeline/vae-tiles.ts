@@ -1,8 +1,8 @@
-/** Tiles of the VAE decoder, as diffusers names and rounds them. */
+/** Tiles of a VAE, as diffusers names and rounds them. */
 export interface Tiling {
   /** Edge of a tile in latent pixels (`tile_latent_min_size`). */
   readonly latentSize: number;
-  /** Edge of a decoded tile in picture pixels (`tile_sample_min_size`). */
+  /** Edge of a tile in picture pixels (`tile_sample_min_size`). */
   readonly sampleSize: number;
   /** Part of a tile shared with its neighbour (`tile_overlap_factor`). */
   readonly overlap: number;
@@ -15,6 +15,8 @@ interface Image {
   readonly data: Float32Array;
 }
 
+type RunTile = (tile: Float32Array, shape: readonly number[]) => Promise<Float32Array>;
+
 /**
  * Decodes large latents tile by tile and blends the seams linearly. Follows diffusers'
  * `AutoencoderKL.tiled_decode`: the result differs from an untiled decode, since group norm and
@@ -23,45 +25,64 @@ interface Image {
  * @param latents NCHW, unscaled, of `shape`
  * @param decode decodes one NCHW tile to an NCHW picture
  */
-export async function decodeTiled(
+export function decodeTiled(
   latents: Float32Array,
   shape: readonly number[],
-  tiling: Tiling,
-  decode: (tile: Float32Array, shape: readonly number[]) => Promise<Float32Array>,
-): Promise<Image> {
-  const { latentSize, sampleSize, overlap, scale } = tiling;
-  const [batch, channels, height, width] = shape;
-  const stride = Math.floor(latentSize * (1 - overlap));
-  const blend = Math.floor(sampleSize * overlap);
-  const limit = sampleSize - blend;
+  { latentSize, sampleSize, overlap, scale }: Tiling,
+  decode: RunTile,
+): Promise<Float32Array> {
+  return mapTiles({ shape, data: latents }, latentSize, sampleSize, overlap, scale, decode);
+}
+
+/**
+ * Encodes a large picture tile by tile. Follows diffusers' `AutoencoderKL._tiled_encode`.
+ * @param image NCHW of `shape`
+ * @param encode encodes one NCHW tile to NCHW moments
+ */
+export function encodeTiled(
+  image: Float32Array,
+  shape: readonly number[],
+  { latentSize, sampleSize, overlap, scale }: Tiling,
+  encode: RunTile,
+): Promise<Float32Array> {
+  return mapTiles({ shape, data: image }, sampleSize, latentSize, overlap, 1 / scale, encode);
+}
+
+/** @param from, to edges of a tile before and after; @param scale their ratio */
+async function mapTiles(
+  input: Image,
+  from: number,
+  to: number,
+  overlap: number,
+  scale: number,
+  run: RunTile,
+): Promise<Float32Array> {
+  const [batch, channels, height, width] = input.shape;
+  const stride = Math.floor(from * (1 - overlap));
+  const blend = Math.floor(to * overlap);
+  const limit = to - blend;
 
   const rows: Image[][] = [];
   for (let y = 0; y < height; y += stride) {
     const row: Image[] = [];
     for (let x = 0; x < width; x += stride) {
-      const tileShape = [
-        batch,
-        channels,
-        Math.min(latentSize, height - y),
-        Math.min(latentSize, width - x),
-      ];
-      const data = await decode(cut({ shape, data: latents }, y, x, tileShape), tileShape);
-      const colours = data.length / (batch * tileShape[2] * tileShape[3] * scale * scale);
-      row.push({ shape: [batch, colours, tileShape[2] * scale, tileShape[3] * scale], data });
+      const tileShape = [batch, channels, Math.min(from, height - y), Math.min(from, width - x)];
+      const data = await run(cut(input, y, x, tileShape), tileShape);
+      const [h, w] = [tileShape[2] * scale, tileShape[3] * scale];
+      row.push({ shape: [batch, data.length / (batch * h * w), h, w], data });
     }
     rows.push(row);
   }
 
-  const kept = rows.map((row, i) =>
-    row.map((tile, j) => {
-      // The tile above first, then the one to the left, both already blended themselves.
+  // The tile above first, then the one to the left, both already blended themselves.
+  rows.forEach((row, i) =>
+    row.forEach((tile, j) => {
       if (i > 0) blendRows(rows[i - 1][j], tile, blend);
       if (j > 0) blendColumns(row[j - 1], tile, blend);
-      return tile;
     }),
   );
   return join(
-    kept.map((row) =>
+    rows.map((row) =>
       row.map((tile) => {
         const size = [Math.min(limit, tile.shape[2]), Math.min(limit, tile.shape[3])];
         const cropped = [tile.shape[0], tile.shape[1], ...size];
@@ -110,7 +131,7 @@ function blendColumns(left: Image, tile: Image, extent: number): void {
     }
 }
 
-function join(rows: readonly (readonly Image[])[]): Image {
+function join(rows: readonly (readonly Image[])[]): Float32Array {
   const [batch, channels] = rows[0][0].shape;
   const height = rows.reduce((sum, row) => sum + row[0].shape[2], 0);
   const width = rows[0].reduce((sum, tile) => sum + tile.shape[3], 0);
@@ -129,5 +150,5 @@ function join(rows: readonly (readonly Image[])[]): Image {
     }
     top += row[0].shape[2];
   }
-  return { shape: [batch, channels, height, width], data };
+  return data;
 }

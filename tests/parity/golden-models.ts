@@ -171,7 +171,7 @@ async function vae(
         overlap: json.tile_overlap_factor as number,
         scale,
       };
-      return (await decodeTiled(z.data, z.shape, tiling, decode)).data;
+      return decodeTiled(z.data, z.shape, tiling, decode);
     }
     const graph = models.traceVaeDecoder(config, { batch, height, width });
     const latents = toNhwc(z.data, z.shape);

@@ -33,6 +33,20 @@ test('a prompt alone is completed with the defaults', () => {
     rng: 'torch',
     preview: 'none',
     latents: undefined,
+    guidanceStart: 0,
+    guidanceEnd: 1,
+    oneGenerator: false,
+    subseed: undefined,
+    subseedStrength: 0,
+    maskBlur: 0,
+    maskPadding: undefined,
+    timesteps: undefined,
+    sigmas: undefined,
+    previewState: 'denoised',
+    syntax: 'plain',
+    seamless: false,
+    vaeTiling: 'auto',
+    secondPass: undefined,
   });
   assert.equal(seed.length, 1);
   assert.ok(seed[0] >= 0 && seed[0] < 2 ** 32);
@@ -57,6 +71,15 @@ test('each bad option is refused with a code and a sentence that names it', () =
     [{ prompt: 'a', guidanceRescale: 1.1 }, 'INVALID_OPTION', /guidanceRescale/],
     [{ prompt: 'a', strength: 1.01 }, 'INVALID_OPTION', /strength .*0 to 1/],
     [{ prompt: 'a', strength: -0.1 }, 'INVALID_OPTION', /strength/],
+    [{ prompt: 'a', guidanceStart: 0.6, guidanceEnd: 0.5 }, 'INVALID_OPTION', /after guidanceEnd/],
+    [{ prompt: 'a', subseedStrength: 0.5 }, 'INVALID_OPTION', /`subseed`/],
+    [{ prompt: 'a', timesteps: [] }, 'INVALID_OPTION', /timesteps .*list/],
+    [{ prompt: 'a', timesteps: [9], sigmas: [1, 0] }, 'INVALID_OPTION', /not both/],
+    [{ prompt: 'a', seamless: 'z' }, 'INVALID_OPTION', /seamless/],
+    [{ prompt: 'a', syntax: 'compel' }, 'INVALID_OPTION', /plain, a1111/],
+    [{ prompt: 'a', secondPass: { size: 2 } }, 'INVALID_OPTION', /no "size"/],
+    [{ prompt: 'a', secondPass: { scale: 9 } }, 'INVALID_OPTION', /secondPass.scale/],
+    [{ prompt: 'a', padding_mask_crop: 8 }, 'INVALID_OPTION', /"maskPadding"/],
     [{ prompt: 'a', strength: NaN }, 'INVALID_OPTION', /strength .*NaN/],
     [{ prompt: 'a', width: 500 }, 'INVALID_OPTION', /multiple of 8; 500 is not, 504 is/],
     [{ prompt: 'a', height: 0 }, 'INVALID_OPTION', /height/],
@@ -104,4 +127,18 @@ test('a strength without a picture is noticed; with a mask the default is 1', ()
   const both = validateOptions({ prompt: 'a', image: picture, mask: picture });
   assert.equal(both.request.strength, 1);
   assert.deepEqual(validateOptions({ prompt: 'a', image: picture, strength: 0 }).notices, []);
+});
+
+test('a variation keeps the seed and counts the subseed; notices name what has no effect', () => {
+  const { request, notices } = validateOptions({
+    prompt: 'a',
+    count: 3,
+    seed: 5,
+    subseed: 9,
+    subseedStrength: 0.2,
+    maskBlur: 4,
+  });
+  assert.deepEqual(request.seed, [5, 5, 5]);
+  assert.deepEqual(request.subseed, [9, 10, 11]);
+  assert.match(notices.join(), /maskBlur/);
 });

@@ -1,0 +1,55 @@
+import { SDError } from '../errors.ts';
+import { createSampler, stepOptionsOf } from '../samplers/index.ts';
+import type { Sampler, SchedulerConfig } from '../samplers/sampler.ts';
+import type { Job, LatentShape } from './request.ts';
+import { beginIndex } from './start.ts';
+
+/** A job with what follows from it: one walk from noise to latents. */
+export interface Pass {
+  readonly job: Job;
+  readonly shape: LatentShape;
+  readonly sampler: Sampler;
+  /** First index into the sampler's timesteps. */
+  readonly begin: number;
+  /** How often the UNet is asked. */
+  readonly calls: number;
+}
+
+/**
+ * Lays out a pass.
+ * @param checkpoint the model's scheduler config
+ * @throws SDError `INVALID_OPTION` for a sampler or schedule that cannot be, `INVALID_MODEL`
+ */
+export function passOf(job: Job, shape: LatentShape, checkpoint: SchedulerConfig): Pass {
+  const { timesteps, sigmas } = job;
+  const name = job.sampler ?? ownSampler(checkpoint);
+  if (job.eta > 0 && !stepOptionsOf(name).includes('eta'))
+    throw new SDError(
+      'INVALID_OPTION',
+      `The sampler ${name} takes no eta: leave it out, or take DDIM or TCD.`,
+    );
+  const custom = timesteps || sigmas;
+  const schedule = custom ? { timesteps, sigmas } : { steps: job.steps };
+  const sampler = createSampler(name, checkpoint, schedule, job.schedulerOptions);
+  if (!job.image) return { job, shape, sampler, begin: 0, calls: sampler.timesteps.length };
+
+  const steps = custom ? sampler.timesteps.length : job.steps;
+  const begin = beginIndex(steps, job.image.strength, sampler.order);
+  const calls = sampler.timesteps.length - begin;
+  if (calls < 1)
+    throw new SDError(
+      'INVALID_OPTION',
+      `strength ${job.image.strength} of ${steps} steps leaves no step to run; raise one of the two.`,
+    );
+  sampler.setBeginIndex(begin);
+  return { job, shape, sampler, begin, calls };
+}
+
+/** The sampler that the model was saved with. */
+function ownSampler({ _class_name: name }: SchedulerConfig): string {
+  if (typeof name === 'string') return name;
+  throw new SDError(
+    'INVALID_MODEL',
+    'scheduler_config.json names no class; say which `sampler` to use.',
+  );
+}
