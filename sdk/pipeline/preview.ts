@@ -1,5 +1,5 @@
 import type { Picture } from '../image.ts';
-import type { PreviewKind } from '../options.ts';
+import type { PreviewKind, PreviewState } from '../options.ts';
 import { applyRgbMap, fitRgbMap, knownRgbMap, probe, type RgbMap } from './latent-rgb.ts';
 import type { Pipeline } from './pipeline.ts';
 import { toPicture } from './pixels.ts';
@@ -23,11 +23,12 @@ export class Previewer {
     kind: PreviewKind,
     event: StepEvent,
     signal?: AbortSignal,
-    state: 'denoised' | 'latents' = 'denoised',
+    state: PreviewState = 'denoised',
   ): Promise<Picture | undefined> {
     if (kind === 'none') return undefined;
     const [pictures, channels, height, width] = event.shape;
-    const latents = event[state].subarray(0, event[state].length / pictures);
+    const all = state === 'noisy' ? event.latents : event.denoised;
+    const latents = all.subarray(0, all.length / pictures);
     const shape = [1, channels, height, width] as const;
     if (kind === 'rgb') {
       const map = (this.#map ??= await this.#findMap(signal));
