@@ -1,6 +1,5 @@
 import { SDError } from '../errors.ts';
 import type { Schedule } from './sampler.ts';
-import { checkDescending } from './timesteps.ts';
 
 interface DistilledConfig {
   readonly num_train_timesteps: number;
@@ -17,10 +16,7 @@ export function distilledTimesteps(
   { steps = 1, timesteps }: Schedule,
 ): readonly number[] {
   const { num_train_timesteps: train, original_inference_steps: original } = config;
-  if (timesteps) {
-    checkDescending(timesteps, train);
-    return timesteps;
-  }
+  if (timesteps) return timesteps.map(Math.trunc);
   if (original < 1 || original > train || steps > original) {
     throw new SDError(
       'INVALID_OPTION',

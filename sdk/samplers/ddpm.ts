@@ -6,7 +6,7 @@ import type { Sampler, Schedule, StepOptions, StepResult } from './sampler.ts';
 import { indexOf } from './step-index.ts';
 import { weightedSum } from './tensor.ts';
 import { limitPrediction, thresholdDefaults } from './threshold.ts';
-import { checkDescending, spacedTimesteps } from './timesteps.ts';
+import { spacedTimesteps } from './timesteps.ts';
 
 const f = Math.fround;
 
@@ -39,8 +39,7 @@ class DDPM implements Sampler {
   constructor(config: typeof defaults, { steps = 1, timesteps }: Schedule) {
     this.#config = config;
     this.#alphasCumprod = noiseSchedule(config).alphasCumprod;
-    if (timesteps) checkDescending(timesteps, config.num_train_timesteps);
-    this.timesteps = timesteps ?? spacedTimesteps(config, steps);
+    this.timesteps = timesteps?.map(Math.trunc) ?? spacedTimesteps(config, steps);
   }
 
   /** Nothing to do: each step is found from its `t`. */

@@ -50,7 +50,7 @@ class DEIS extends SolverSampler {
         `The solver_order of DEIS must be 1, 2 or 3, but is ${config.solver_order}.`,
       );
     }
-    super(config, schedule, { ruled: 'path', plain: 'table' });
+    super(config, schedule, { finals: { ruled: 'path', plain: 'table' } });
     this.#config = config;
   }
 

@@ -53,7 +53,8 @@ class DPMMultistep extends SolverSampler {
   constructor(config: typeof defaults, schedule: Schedule) {
     checkSolver(config);
     const final = config.final_sigmas_type === 'sigma_min' ? 'table' : 'zero';
-    super(config, schedule, { ruled: final, plain: final });
+    const rounding = config.beta_schedule === 'squaredcos_cap_v2' ? 'truncate' : 'nearest';
+    super(config, schedule, { rounding, finals: { ruled: final, plain: final } });
     this.#config = config;
     this.#algorithm = config.algorithm_type as Algorithm;
   }

@@ -55,7 +55,7 @@ class DPMSinglestep extends SolverSampler {
   constructor(config: typeof defaults, schedule: Schedule) {
     checkSolver(config);
     const final = config.final_sigmas_type === 'sigma_min' ? 'table' : 'zero';
-    super(config, schedule, { ruled: final, plain: final });
+    super(config, schedule, { finals: { ruled: final, plain: final } });
     this.#config = config;
     this.#algorithm = config.algorithm_type as Algorithm;
     this.#orders = orderList(this.timesteps.length, config);

@@ -1,4 +1,5 @@
 import { SDError } from '../errors.ts';
+import { alignedSigmas } from './align-your-steps.ts';
 import { ddim } from './ddim.ts';
 import { ddpm } from './ddpm.ts';
 import type { SamplerEntry } from './define.ts';
@@ -19,6 +20,7 @@ import { tcd } from './tcd.ts';
 import { unipc } from './unipc.ts';
 import type { Sampler, Schedule, SchedulerConfig, StepOptions } from './sampler.ts';
 
+export { ALIGNED_TIMESTEPS } from './align-your-steps.ts';
 export type { Sampler, Schedule, SchedulerConfig, StepOptions, StepResult } from './sampler.ts';
 
 /** Every sampler there is. A new one is a file of its own and a line here. */
@@ -65,15 +67,18 @@ export function createSampler(
   schedule: number | Schedule,
   overrides: SchedulerConfig = {},
 ): Sampler {
-  const { entry, settings } = findSampler(name);
+  const { entry, settings, alignYourSteps } = findSampler(name);
   for (const setting of Object.keys(settings)) {
     if (!entry.settings.includes(setting)) {
       throw invalid(`'${name}' cannot be: ${entry.className} has no setting '${setting}'.`);
     }
   }
-  const plan = typeof schedule === 'number' ? { steps: schedule } : schedule;
+  const plan = {
+    ...(alignYourSteps && { alignYourSteps }),
+    ...(typeof schedule === 'number' ? { steps: schedule } : schedule),
+  };
   checkSchedule(entry, plan, checkpoint, overrides);
-  return entry.create(checkpoint, { ...settings, ...overrides }, plan);
+  return entry.create(checkpoint, { ...settings, ...overrides }, laidOut(plan));
 }
 
 /**
@@ -85,14 +90,14 @@ export function stepOptionsOf(name: string): readonly (keyof StepOptions)[] {
   return findSampler(name).entry.stepOptions;
 }
 
-function findSampler(name: string): { entry: SamplerEntry; settings: SchedulerConfig } {
+function findSampler(name: string) {
   const known = knownName(name);
   const className = known?.className ?? name;
   const entry = SAMPLERS.find((sampler) => plain(sampler.className) === plain(className));
   if (!entry) {
     throw invalid(`There is no sampler '${name}'. Did you mean ${nearest(name).join(', ')}?`);
   }
-  return { entry, settings: known?.settings ?? {} };
+  return { entry, settings: known?.settings ?? {}, alignYourSteps: known?.alignYourSteps };
 }
 
 function checkSchedule(
@@ -101,24 +106,41 @@ function checkSchedule(
   checkpoint: SchedulerConfig,
   overrides: SchedulerConfig,
 ): void {
-  const given = (['steps', 'timesteps', 'sigmas'] as const).filter((key) => schedule[key]);
+  const given = (['steps', 'timesteps', 'sigmas'] as const).filter(
+    (key) => schedule[key] !== undefined,
+  );
   if (given.length > 1) throw invalid('Give one of steps, timesteps and sigmas.');
+  if (schedule.alignYourSteps && !entry.takes.includes('sigmas')) {
+    throw invalid(`${entry.className} cannot follow Align Your Steps: it does not work in sigmas.`);
+  }
   for (const kind of ['timesteps', 'sigmas'] as const) {
     if (schedule[kind] && !entry.takes.includes(kind)) {
       throw invalid(`${entry.className} does not take custom ${kind}.`);
     }
   }
-  if (schedule.sigmas) {
-    const descending = schedule.sigmas.every((s, i, all) => s >= 0 && (i === 0 || s < all[i - 1]));
-    if (!descending || schedule.sigmas.length < 2) {
-      throw invalid('Custom sigmas must descend and end with the final one, mostly 0.');
-    }
-  }
-  if (schedule.timesteps || schedule.sigmas) return;
   const train = Number(overrides.num_train_timesteps ?? checkpoint.num_train_timesteps ?? 1000);
-  if (!Number.isInteger(schedule.steps) || schedule.steps! < 1 || schedule.steps! > train) {
-    throw invalid(`Steps must be a whole number from 1 to ${train}, but are ${schedule.steps}.`);
+  const { steps, timesteps, sigmas } = schedule;
+  if (timesteps && !(descends(timesteps) && timesteps[0] < train)) {
+    throw invalid(`Custom timesteps must descend and lie in 0 … ${train - 1}.`);
   }
+  if (sigmas && !(descends(sigmas) && sigmas.length > 1)) {
+    throw invalid('Custom sigmas must descend and end with the final one, mostly 0.');
+  }
+  if (timesteps || sigmas) return;
+  if (steps === undefined || !Number.isInteger(steps) || steps < 1 || steps > train) {
+    throw invalid(`Steps must be a whole number from 1 to ${train}, but are ${steps}.`);
+  }
+}
+
+/** Non-empty, without a negative, and falling strictly. */
+function descends(values: readonly number[]): boolean {
+  return values.length > 0 && values.every((v, i) => v >= 0 && (i === 0 || v < values[i - 1]));
+}
+
+/** Align Your Steps as the σ it stands for. */
+function laidOut({ alignYourSteps, ...schedule }: Schedule): Schedule {
+  if (!alignYourSteps || !schedule.steps) return schedule;
+  return { sigmas: alignedSigmas(alignYourSteps, schedule.steps) };
 }
 
 /** The three known names with the fewest edits from `name`. */

@@ -1,9 +1,10 @@
-import type { SchedulerConfig } from './sampler.ts';
+import type { Schedule, SchedulerConfig } from './sampler.ts';
 
 /** A name people know: the diffusers class behind it, and the settings it stands for. */
 interface KnownName {
   readonly className: string;
   readonly settings?: SchedulerConfig;
+  readonly alignYourSteps?: Schedule['alignYourSteps'];
 }
 
 const SDE = { algorithm_type: 'sde-dpmsolver++' };
@@ -55,14 +56,17 @@ const COMFY_NAMES: Readonly<Record<string, string>> = {
 };
 
 /** How σ are spaced, as written after a sampler's name. */
-const SCHEDULES: Readonly<Record<string, SchedulerConfig>> = {
-  karras: { use_karras_sigmas: true },
-  exponential: { use_exponential_sigmas: true },
-  beta: { use_beta_sigmas: true },
-  lu: { use_lu_lambdas: true },
-  'sgm uniform': { timestep_spacing: 'trailing' },
-  trailing: { timestep_spacing: 'trailing' },
-  'ddim uniform': { timestep_spacing: 'leading' },
+const SCHEDULES: Readonly<Record<string, Omit<KnownName, 'className'>>> = {
+  karras: { settings: { use_karras_sigmas: true } },
+  exponential: { settings: { use_exponential_sigmas: true } },
+  beta: { settings: { use_beta_sigmas: true } },
+  lu: { settings: { use_lu_lambdas: true } },
+  'sgm uniform': { settings: { timestep_spacing: 'trailing' } },
+  'ddim uniform': { settings: { timestep_spacing: 'leading' } },
+  'align your steps': { alignYourSteps: 'sd1' },
+  'align your steps sdxl': { alignYourSteps: 'sdxl' },
+  ays: { alignYourSteps: 'sd1' },
+  'ays sdxl': { alignYourSteps: 'sdxl' },
 };
 
 const byPlainName = new Map<string, KnownName>([
@@ -71,14 +75,14 @@ const byPlainName = new Map<string, KnownName>([
 ]);
 
 /** What a name stands for, or undefined: a known name, perhaps with a schedule after it. */
-export function knownName(name: string): Required<KnownName> | undefined {
+export function knownName(name: string): KnownName | undefined {
   const wanted = plain(name);
   const exact = byPlainName.get(wanted);
-  if (exact) return { settings: {}, ...exact };
-  for (const [suffix, settings] of Object.entries(SCHEDULES)) {
+  if (exact) return exact;
+  for (const [suffix, schedule] of Object.entries(SCHEDULES)) {
     if (!wanted.endsWith(` ${suffix}`)) continue;
     const base = byPlainName.get(wanted.slice(0, -suffix.length - 1));
-    if (base) return { className: base.className, settings: { ...base.settings, ...settings } };
+    if (base) return { ...base, ...schedule, settings: { ...base.settings, ...schedule.settings } };
   }
   return undefined;
 }

@@ -79,10 +79,11 @@ function originalBetas(config: BetaConfig): Float32Array {
 /** `torch.linspace` in f32 on the CPU: fused steps, mirrored at the middle. */
 export function linspace32(start: number, end: number, count: number): Float32Array {
   const [first, last] = [f(start), f(end)];
+  if (count === 1) return Float32Array.of(first);
   const step = f(f(last - first) / (count - 1));
   const half = Math.floor(count / 2);
   return Float32Array.from({ length: count }, (_, i) =>
-    i < half || count === 1 ? fma32(step, i, first) : fma32(-step, count - 1 - i, last),
+    i < half ? fma32(step, i, first) : fma32(-step, count - 1 - i, last),
   );
 }
 

@@ -60,10 +60,12 @@ export interface Sampler {
   addNoise(original: Float32Array, noise: Float32Array, t: number): Float32Array;
 }
 
-/** How many steps, or exactly where. One of the three. */
+/** How many steps, or exactly where: one of `steps`, `timesteps` and `sigmas`. */
 export interface Schedule {
   /** 1 … `num_train_timesteps`. */
   steps?: number;
+  /** With `steps`: σ of "Align Your Steps" for this family of models, for samplers that take σ. */
+  alignYourSteps?: 'sd1' | 'sdxl';
   /** Descending timesteps, for samplers that take them. */
   timesteps?: readonly number[];
   /** Descending σ with the final one (mostly 0), for samplers that take them. */

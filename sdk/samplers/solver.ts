@@ -50,8 +50,8 @@ export abstract class SolverSampler implements Sampler {
   protected readonly index: StepIndex;
   readonly #config: SolverConfig & LimitConfig;
 
-  constructor(config: SolverConfig & LimitConfig, schedule: Schedule, finals: Finals) {
-    const { timesteps, sigmas } = solverPath(config, schedule, finals);
+  constructor(config: SolverConfig & LimitConfig, schedule: Schedule, rules: PathRules) {
+    const { timesteps, sigmas } = solverPath(config, schedule, rules);
     this.timesteps = timesteps;
     this.points = Array.from(sigmas, pointAt);
     this.index = new StepIndex(timesteps, 'last');
@@ -103,11 +103,18 @@ function pointAt(sigma: number): Point {
   return { alpha, sigma: scaled, lambda: f(f(Math.log(alpha)) - f(Math.log(scaled))) };
 }
 
+/** Where the solvers' paths differ. */
+export interface PathRules {
+  /** How Karras and Lu σ become timesteps; exponential and beta ones are always truncated. */
+  readonly rounding?: 'nearest' | 'truncate';
+  readonly finals: Finals;
+}
+
 /**
  * The σ after the last step. `table` is the smallest of the training schedule, `path` the last of
  * the path itself (so that the last step goes nowhere), where the σ were spaced by a rule or not.
  */
-export interface Finals {
+interface Finals {
   readonly ruled: 'zero' | 'table' | 'path';
   readonly plain: 'zero' | 'table';
 }
@@ -115,7 +122,7 @@ export interface Finals {
 function solverPath(
   config: SolverConfig,
   schedule: Schedule,
-  finals: Finals,
+  { rounding = 'nearest', finals }: PathRules,
 ): { timesteps: number[]; sigmas: Float32Array } {
   const { alphasCumprod } = finiteNoiseSchedule(config);
   const table = sigmaTable(alphasCumprod);
@@ -139,7 +146,7 @@ function solverPath(
     config.use_karras_sigmas || !config.use_lu_lambdas
       ? ruledSigmas(config, table[table.length - 1], table[0], count)
       : linspace(logs[logs.length - 1], logs[0], count).map(Math.exp);
-  const rounds = config.use_karras_sigmas || config.use_lu_lambdas;
+  const rounds = rounding === 'nearest' && (config.use_karras_sigmas || config.use_lu_lambdas);
   const timesteps = sigmas.map(timestepOf).map(rounds ? roundHalfEven : Math.trunc);
   const ends = { zero: 0, table: table[0], path: sigmas[sigmas.length - 1] };
   return { timesteps, sigmas: Float32Array.of(...sigmas, ends[finals.ruled]) };

@@ -42,7 +42,8 @@ export class StepIndex {
     if (this.#missing === 'last' && !this.#timesteps.includes(t)) return this.#timesteps.length - 1;
     const first = indexOf(this.#timesteps, t);
     const second = this.#timesteps.indexOf(t, first + 1);
-    return second < 0 ? first : second;
+    // Where rounding doubles the very first timestep diffusers runs past the end; start at the start.
+    return second < 0 || first === 0 ? first : second;
   }
 }
 

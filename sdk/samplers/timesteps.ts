@@ -1,5 +1,3 @@
-import { SDError } from '../errors.ts';
-
 /** `numpy.linspace(start, stop, count)` in f64: the last value is `stop` exactly. */
 export function linspace(start: number, stop: number, count: number): number[] {
   const step = (stop - start) / (count - 1);
@@ -56,15 +54,4 @@ export function trailingTimesteps(from: number, stride: number): number[] {
   // NumPy steps by the difference of the first two values, whose rounding decides the halves.
   const delta = from - stride - from;
   return Array.from({ length: count }, (_, i) => roundHalfEven(from + i * delta) - 1);
-}
-
-/** @throws SDError INVALID_OPTION unless `timesteps` are non-empty, descend and lie below `limit` */
-export function checkDescending(timesteps: readonly number[], limit: number): void {
-  const descending = timesteps.every((t, i) => t >= 0 && (i === 0 || t < timesteps[i - 1]));
-  if (timesteps.length === 0 || !descending || timesteps[0] >= limit) {
-    throw new SDError(
-      'INVALID_OPTION',
-      `Custom timesteps must descend strictly and lie in 0 … ${limit - 1}, but are [${timesteps.join(', ')}].`,
-    );
-  }
 }

@@ -48,7 +48,9 @@ class UniPC extends SolverSampler {
 
   constructor(config: typeof defaults, schedule: Schedule) {
     const toMin = config.final_sigmas_type === 'sigma_min';
-    super(config, schedule, { ruled: toMin ? 'path' : 'zero', plain: toMin ? 'table' : 'zero' });
+    super(config, schedule, {
+      finals: { ruled: toMin ? 'path' : 'zero', plain: toMin ? 'table' : 'zero' },
+    });
     this.#config = config;
   }
 

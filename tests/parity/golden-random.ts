@@ -6,9 +6,7 @@ import { createHash } from 'node:crypto';
 import { NumpyGenerator } from '../../sdk/random/numpy.ts';
 import { philox, PhiloxGenerator } from '../../sdk/random/philox.ts';
 import { TorchGenerator } from '../../sdk/random/torch-cpu.ts';
-
-export type Report = (caseName: string, error: number, tolerance: number) => void;
-export type Unsupported = (caseName: string, why: string) => void;
+import type { Report, Unsupported } from './golden-report.ts';
 
 interface Draw {
   seed: string | number;

@@ -8,7 +8,7 @@ import { generateState } from '../../sdk/random/seed-sequence.ts';
 import { TorchGenerator } from '../../sdk/random/torch-cpu.ts';
 import { createSampler, type SchedulerConfig } from '../../sdk/samplers/index.ts';
 import { noiseSchedule, scheduleDefaults } from '../../sdk/samplers/noise-schedule.ts';
-import type { Report, Unsupported } from './golden-random.ts';
+import type { Report, Unsupported } from './golden-report.ts';
 
 const f = Math.fround;
 const SHAPE = [1, 4, 8, 8];
@@ -19,10 +19,15 @@ const ZERO_SNR_TOLERANCE = 1e-5;
 
 interface Run {
   scheduler: string;
-  n: number;
+  n: number | null;
   dtype?: string;
   over: Record<string, unknown>;
   step_kwargs?: Record<string, unknown>;
+  /** Beside `n`: the run's own timesteps or σ, the latents' shape, where it starts. */
+  custom_timesteps?: number[];
+  custom_sigmas?: number[];
+  shape?: number[];
+  begin_index?: number;
   timesteps: number[];
   sigmas?: number[];
   init_noise_sigma: number;
@@ -40,7 +45,7 @@ interface Brownian {
 }
 
 interface SeedState {
-  entropy: number;
+  entropy: number | string;
   spawn_key: number[] | null;
   state4: number[];
 }
@@ -65,8 +70,8 @@ export async function run(json: unknown, report: Report, unsupported: Unsupporte
     report(`SeedSequence ${entropy} key ${JSON.stringify(spawn_key)}`, wrong, 0);
   }
   for (const testCase of golden.runs ?? []) {
-    const { scheduler, n, over, step_kwargs } = testCase;
-    const settings = JSON.stringify({ ...over, ...step_kwargs });
+    const { scheduler, n, over, step_kwargs, begin_index, shape } = testCase;
+    const settings = JSON.stringify({ ...over, ...step_kwargs, begin_index, shape });
     const name = `${scheduler} n ${n} ${settings}`;
     if (testCase.dtype && testCase.dtype !== 'torch.float32') {
       unsupported(name, `samples are kept in float32, not ${testCase.dtype}`);
@@ -108,7 +113,9 @@ function brownianCases(expected: Brownian, report: Report): void {
 function runCase(name: string, config: SchedulerConfig, expected: Run, report: Report): void {
   const sde = expected.scheduler.includes('SDE');
   const tolerance = sde ? SDE_TOLERANCE : TOLERANCE;
-  const sampler = createSampler(expected.scheduler, { ...config, ...expected.over }, expected.n);
+  const { scheduler, over, n, custom_timesteps, custom_sigmas, begin_index = 0 } = expected;
+  const schedule = { steps: n ?? undefined, timesteps: custom_timesteps, sigmas: custom_sigmas };
+  const sampler = createSampler(scheduler, { ...config, ...over }, schedule);
 
   const integers = expected.timesteps.every(Number.isInteger);
   const timestepError =
@@ -120,17 +127,22 @@ function runCase(name: string, config: SchedulerConfig, expected: Run, report: R
   report(`${name}: init_noise_sigma`, sigmaError, 1e-6);
   if (timestepError === Infinity) return;
 
+  const shape = expected.shape ?? SHAPE;
   const options = {
     ...Object.fromEntries(
       Object.entries(expected.step_kwargs ?? {}).map(([key, value]) => [camelCase(key), value]),
     ),
-    shape: SHAPE,
+    shape,
     generator: new TorchGenerator(2),
   };
-  const constant = new TorchGenerator(1).randn(SHAPE);
-  let sample: Float32Array = new TorchGenerator(0)
-    .randn(SHAPE)
-    .map((x) => x * f(sampler.initNoiseSigma));
+  const constant = new TorchGenerator(1).randn(shape);
+  const noise = new TorchGenerator(0).randn(shape);
+  let sample: Float32Array = noise.map((x) => x * f(sampler.initNoiseSigma));
+  if (begin_index > 0) {
+    sampler.setBeginIndex(begin_index);
+    const original = new TorchGenerator(3).randn(shape);
+    sample = sampler.addNoise(original, noise, sampler.timesteps[begin_index]);
+  }
   // Where diffusers itself leaves the numbers (UniPC's bh1 ends in ∞·0) there is nothing to compare.
   const finite = [...expected.first4_after_each_step, expected.final]
     .flat()
@@ -138,7 +150,7 @@ function runCase(name: string, config: SchedulerConfig, expected: Run, report: R
   const largest = Math.max(...expected.final.filter(Number.isFinite).map(Math.abs));
   const scale = Number.isFinite(largest) ? largest : Math.max(...finite.map(Math.abs));
   let worst = 0;
-  sampler.timesteps.forEach((t, i) => {
+  sampler.timesteps.slice(begin_index).forEach((t, i) => {
     const input = sampler.scaleModelInput(sample, t);
     const weight = f(f(0.2) * f(f(t) / 1000));
     const output = input.map((x, j) => f(weight * x) + f(f(0.1) * constant[j]));
