@@ -110,7 +110,7 @@ export const WRAP_Y = 152;
 
 
 // winograd, beside what it shares with gemm
-export const TRANSFORMED = 156; // input tiles: [36, ROW_BLOCKS, channels, MR]
+export const TRANSFORMED = 156; // input tiles: [36, channels/64, ROW_BLOCKS, 64, MR]
 export const ROW_BLOCKS = 160;
 export const TASK_BLOCKS = 164; // row blocks of one task
 export const TILES_X = 168; // 4×4 tiles of one picture

@@ -4,7 +4,7 @@
 import { emit } from './epilogue';
 import { wrap } from './gemm';
 import {
-  C0, C1, DTYPE, DTYPE_F32, DTYPE_I8, FIRST_LINE, FIRST_TILE, HEIGHT, K_BLOCK, OUT_HEIGHT, OUT_WIDTH,
+  C0, C1, DTYPE, DTYPE_F32, DTYPE_I8, FIRST_LINE, FIRST_TILE, HEIGHT, OUT_HEIGHT, OUT_WIDTH,
   PAD_LEFT, PAD_TOP, PANELS, ROW_BLOCKS, SCALES, SCRATCH_A, SCRATCH_B, SCRATCH_C, SKIP, STORED_HEIGHT,
   STORED_WIDTH, TASK_BLOCKS, TILES_X, TILES_Y, TILE_COUNT, TILE_PANELS, TRANSFORMED, WEIGHT, WIDTH,
   WRAP_X, WRAP_Y, X, ZEROS,
@@ -13,8 +13,12 @@ import { fma } from './math';
 import { interleaveRows, widenPanel } from './pack';
 import { BLOCK, MR, tile } from './tile';
 
-/** Channels that are transformed at once. */
+/** Channels that are transformed, and then multiplied, at once. */
 const CHUNK: i32 = 64;
+/** Added to the distance between planes: at a power of two they would fight for one set of the cache. */
+const PAD: usize = 64;
+/** Bytes between the planes of a chunk of transformed input. */
+const CHUNK_STEP: usize = <usize>(MR * CHUNK * 4) + PAD;
 
 // Scratch of the input transform, in SCRATCH_B: 36 addresses of pixels in x and in skip, a table of
 // rows, a 6×6 tile under way; and in SCRATCH_A the transformed chunk [36][MR][CHUNK].
@@ -26,9 +30,8 @@ const HALF: usize = SCRATCH_B + 576;
 /** One tile of the instruction: MR tiles of the picture, all channels. */
 export function winogradInputTile(op: usize, index: i32, scratch: usize): void {
   const c0 = load<i32>(op, C0), c1 = load<i32>(op, C1), channels = c0 + c1;
-  const blockStep: usize = channels * MR * 4;
-  const planeStep: usize = load<i32>(op, ROW_BLOCKS) * blockStep;
-  const to = load<usize>(op, TRANSFORMED) + index * blockStep;
+  const rowBlocks = load<i32>(op, ROW_BLOCKS);
+  const planeStep: usize = rowBlocks * channels * (MR * 4);
   const chunk = scratch + SCRATCH_A;
   for (let r = 0; r < MR; r++) store<usize>(scratch + TABLE + (r << 2), chunk + r * (CHUNK * 4));
   for (let first = 0; first < channels; first += CHUNK) {
@@ -39,8 +42,9 @@ export function winogradInputTile(op: usize, index: i32, scratch: usize): void {
       transformInput(scratch, PIXELS, first, mine, chunk + r * (CHUNK * 4));
       transformInput(scratch, PIXELS_SKIP, first + mine - c0, count - mine, chunk + r * (CHUNK * 4) + (mine << 2));
     }
+    const to = load<usize>(op, TRANSFORMED) + (<usize>first * rowBlocks + <usize>index * count) * (MR * 4);
     for (let plane = 0; plane < 36; plane++)
-      interleaveRows(scratch + TABLE, plane * (MR * CHUNK * 4), count, to + plane * planeStep + first * MR * 4);
+      interleaveRows(scratch + TABLE, plane * CHUNK_STEP, count, to + plane * planeStep);
   }
 }
 
@@ -77,7 +81,7 @@ function placeTile(op: usize, index: i32, scratch: usize): void {
   }
 }
 
-/** Bᵀ·d·B of `count` channels from `first` on; plane p of them goes to `to + p·MR·CHUNK` floats. */
+/** Bᵀ·d·B of `count` channels from `first` on; plane p of them goes to `to + p·CHUNK_STEP`. */
 function transformInput(scratch: usize, pixels: usize, first: i32, count: i32, to: usize): void {
   const half = scratch + HALF;
   let offset: usize = first << 2;
@@ -95,7 +99,7 @@ function transformInput(scratch: usize, pixels: usize, first: i32, count: i32, t
       const p = half + i * 96;
       transform6(
         v128.load(p), v128.load(p, 16), v128.load(p, 32), v128.load(p, 48), v128.load(p, 64), v128.load(p, 80),
-        to + i * (6 * MR * CHUNK * 4), MR * CHUNK * 4,
+        to + i * (6 * CHUNK_STEP), CHUNK_STEP,
       );
     }
   }
@@ -117,7 +121,7 @@ function transform6(d0: v128, d1: v128, d2: v128, d3: v128, d4: v128, d5: v128, 
 }
 
 /**
- * One tile of the instruction: TASK_BLOCKS row blocks by TILE_PANELS panels. Filters of K_BLOCK channels
+ * One tile of the instruction: TASK_BLOCKS row blocks by TILE_PANELS panels. Filters of CHUNK channels
  * lie in SCRATCH_A `[36][panel][channel][8]`, products in SCRATCH_C `[36][block][panel]`.
  */
 export function winogradProductTile(op: usize, index: i32, scratch: usize): void {
@@ -127,17 +131,20 @@ export function winogradProductTile(op: usize, index: i32, scratch: usize): void
   const blocks = min(taskBlocks, rowBlocks - firstBlock);
   const firstPanel = (index / strips) * load<i32>(op, TILE_PANELS);
   const panels = min(load<i32>(op, TILE_PANELS), load<i32>(op, PANELS) - firstPanel);
-  const channels = load<i32>(op, C0) + load<i32>(op, C1), kBlock = load<i32>(op, K_BLOCK);
-  const aStep: usize = channels * MR * 4;
+  const channels = load<i32>(op, C0) + load<i32>(op, C1);
+  const planeStep: usize = rowBlocks * channels * (MR * 4);
   const products = scratch + SCRATCH_C;
-  for (let k0 = 0; k0 < channels; k0 += kBlock) {
-    const kc = min(kBlock, channels - k0);
-    const bStep: usize = kc << 5;
+  const cPlane: usize = blocks * panels * BLOCK + PAD;
+  for (let k0 = 0; k0 < channels; k0 += CHUNK) {
+    const kc = min(CHUNK, channels - k0);
+    const aStep: usize = kc * MR * 4;
+    const bStep: usize = kc << 5, bPlane = panels * bStep + PAD;
     for (let p = 0; p < panels; p++)
-      transformFilters(op, firstPanel + p, k0, kc, scratch, scratch + SCRATCH_A + p * bStep, panels * bStep);
-    let b = scratch + SCRATCH_A, c = products;
+      transformFilters(op, firstPanel + p, k0, kc, scratch, scratch + SCRATCH_A + p * bStep, bPlane);
+    let b = scratch + SCRATCH_A;
     for (let plane = 0; plane < 36; plane++) {
-      let a = load<usize>(op, TRANSFORMED) + (plane * rowBlocks + firstBlock) * aStep + k0 * MR * 4;
+      let c = products + plane * cPlane;
+      let a = load<usize>(op, TRANSFORMED) + plane * planeStep + <usize>k0 * rowBlocks * (MR * 4) + firstBlock * aStep;
       for (let i = 0; i < blocks; i++) {
         for (let p = 0; p < panels; p++) {
           tile(kc, a, b + p * bStep, c, k0 > 0);
@@ -145,7 +152,7 @@ export function winogradProductTile(op: usize, index: i32, scratch: usize): void
         }
         a += aStep;
       }
-      b += panels * bStep;
+      b += bPlane;
     }
   }
   for (let i = 0; i < blocks; i++)
@@ -153,7 +160,7 @@ export function winogradProductTile(op: usize, index: i32, scratch: usize): void
       const at = (firstBlock + i) * MR + r;
       if (at >= load<i32>(op, TILE_COUNT)) break;
       for (let p = 0; p < panels; p++)
-        writeTile(op, at, firstPanel + p, products + (i * panels + p) * BLOCK + (r << 5), blocks * panels * BLOCK, scratch);
+        writeTile(op, at, firstPanel + p, products + (i * panels + p) * BLOCK + (r << 5), cPlane, scratch);
     }
 }
 

@@ -8,8 +8,6 @@ import type { Target } from './target.ts';
 const TASK_BLOCKS = 16;
 /** Panels of a task: how often a block of transformed input is used once it is read. */
 const TASK_PANELS = 4;
-/** Channels of which the filters of a task are transformed at once. */
-const CHANNEL_BLOCK = 64;
 /** Transformed input beyond this many bytes is made band by band. */
 const MOST_TRANSFORMED = 24 * 2 ** 20;
 
@@ -129,7 +127,6 @@ export function lowerWinograd(code: Code, op: GemmOp, out: Tensor, target: Targe
     const strips = Math.ceil(rowBlocks / TASK_BLOCKS);
     const product = common(L.OP_WINOGRAD_PRODUCT)
       .set(L.C0, channels)
-      .set(L.K_BLOCK, Math.min(channels, CHANNEL_BLOCK))
       .set(L.TASK_BLOCKS, Math.ceil(rowBlocks / strips))
       .set(L.TILE_PANELS, Math.min(panels, TASK_PANELS))
       .set(L.PANELS, panels)
