@@ -1,0 +1,107 @@
+/** `read`: weights, which never share a buffer with what is written. `state`: everything else. */
+export type Access = 'read' | 'state';
+
+/**
+ * A kernel: the files that make its module (`storage` and `weights` stand for the variant in use),
+ * its entry point, and its bindings after the uniform block at 0.
+ */
+export interface Kernel {
+  readonly files: readonly string[];
+  readonly entry: string;
+  readonly bindings: Readonly<Record<number, Access>>;
+}
+
+const gemm: Kernel['bindings'] = {
+  1: 'state', // x
+  2: 'state', // skip
+  3: 'state', // norm
+  4: 'read', // weight
+  5: 'read', // bias
+  6: 'state', // channelBias
+  7: 'state', // residual
+  8: 'state', // out
+};
+const matrixFiles = ['storage', 'weights', 'activation', 'gemm-shape'];
+const pointwise = ['storage', 'activation', 'grid', 'pointwise'];
+const stats = ['storage', 'norm-stats'];
+
+/** Activations are `state` even where they are only read: the arena is one buffer, and WebGPU allows
+ * reading and writing it in one dispatch only through writable bindings of separate ranges. */
+export const KERNELS = {
+  gemm: { files: [...matrixFiles, 'gemm'], entry: 'gemm', bindings: gemm },
+  gemmSplit: {
+    files: [...matrixFiles, 'gemm'],
+    entry: 'gemmSplit',
+    bindings: { 1: 'state', 2: 'state', 3: 'state', 4: 'read', 9: 'state' },
+  },
+  gemmReduce: {
+    files: [...matrixFiles, 'gemm-reduce'],
+    entry: 'gemmReduce',
+    bindings: { 4: 'read', 5: 'read', 6: 'state', 7: 'state', 8: 'state', 9: 'state' },
+  },
+  attention: {
+    files: ['storage', 'attention'],
+    entry: 'attention',
+    bindings: { 1: 'state', 2: 'state', 3: 'state', 4: 'state' },
+  },
+  regroup: {
+    files: ['storage', 'regroup'],
+    entry: 'regroup',
+    bindings: { 1: 'state', 2: 'state' },
+  },
+  groupStats: {
+    files: stats,
+    entry: 'groupStats',
+    bindings: { 1: 'state', 2: 'state', 3: 'read', 4: 'read', 6: 'state' },
+  },
+  groupParts: {
+    files: stats,
+    entry: 'groupParts',
+    bindings: { 1: 'state', 2: 'state', 5: 'state' },
+  },
+  groupFinish: {
+    files: stats,
+    entry: 'groupFinish',
+    bindings: { 3: 'read', 4: 'read', 5: 'state', 6: 'state' },
+  },
+  layerNorm: {
+    files: ['storage', 'layer-norm'],
+    entry: 'layerNorm',
+    bindings: { 1: 'state', 2: 'read', 3: 'read', 4: 'state' },
+  },
+  activation: { files: pointwise, entry: 'activation', bindings: { 1: 'state', 3: 'state' } },
+  scale: { files: pointwise, entry: 'scale', bindings: { 1: 'state', 3: 'state' } },
+  add: { files: pointwise, entry: 'add', bindings: { 1: 'state', 2: 'state', 3: 'state' } },
+  join: {
+    files: ['storage', 'activation', 'grid', 'join'],
+    entry: 'join',
+    bindings: { 1: 'state', 2: 'state', 3: 'state', 4: 'state' },
+  },
+  geglu: {
+    files: ['storage', 'activation', 'grid', 'geglu'],
+    entry: 'geglu',
+    bindings: { 1: 'state', 2: 'state' },
+  },
+  upsample: {
+    files: ['storage', 'grid', 'upsample'],
+    entry: 'upsample',
+    bindings: { 1: 'state', 2: 'state' },
+  },
+  embed: {
+    files: ['storage', 'grid', 'embed'],
+    entry: 'embed',
+    bindings: { 1: 'state', 2: 'read', 3: 'read', 4: 'state' },
+  },
+  sinusoid: {
+    files: ['storage', 'grid', 'sinusoid'],
+    entry: 'sinusoid',
+    bindings: { 1: 'state', 2: 'read', 3: 'state' },
+  },
+  selectRow: {
+    files: ['storage', 'grid', 'select-row'],
+    entry: 'selectRow',
+    bindings: { 1: 'state', 2: 'state', 3: 'state' },
+  },
+} as const satisfies Record<string, Kernel>;
+
+export type KernelName = keyof typeof KERNELS;

@@ -1,0 +1,96 @@
+import { SDError } from '../../errors.ts';
+import type { WeightDtype } from '../backend.ts';
+import type { Device } from './device.ts';
+import type { Dispatch } from './dispatch.ts';
+import { KERNELS, type Access, type KernelName } from './kernels.ts';
+import { specialise, type KernelSources } from './shader.ts';
+
+/** A compiled kernel and the layout of its bind groups. */
+export interface Pipeline {
+  readonly gpu: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+  readonly bindings: readonly (readonly [index: number, access: Access])[];
+}
+
+/** Every pipeline of a device; equal ones are compiled once. */
+export class Pipelines {
+  readonly #device: Device;
+  readonly #sources: KernelSources;
+  readonly #options: { readonly unroll: boolean };
+  readonly #known = new Map<string, Promise<Pipeline>>();
+  readonly #layouts = new Map<KernelName, GPUBindGroupLayout>();
+
+  constructor(device: Device, sources: KernelSources, options: { unroll: boolean }) {
+    this.#device = device;
+    this.#sources = sources;
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#known.size;
+  }
+
+  /** Starts compiling at once, without waiting for others. */
+  get(dispatch: Dispatch, weights: WeightDtype): Promise<Pipeline> {
+    const { kernel, constants } = dispatch;
+    const usesWeights = (KERNELS[kernel].files as readonly string[]).includes('weights');
+    const key = JSON.stringify([kernel, usesWeights ? weights : '', constants]);
+    let pipeline = this.#known.get(key);
+    if (!pipeline) {
+      pipeline = this.#compile(dispatch, weights);
+      this.#known.set(key, pipeline);
+      // A failure is no answer to keep.
+      pipeline.catch(() => this.#known.delete(key));
+    }
+    return pipeline;
+  }
+
+  async #compile({ kernel, constants }: Dispatch, weights: WeightDtype): Promise<Pipeline> {
+    const { gpu, storage } = this.#device;
+    const { files, entry, bindings } = KERNELS[kernel];
+    const names = files.map((file) =>
+      file === 'storage' ? `storage-${storage}` : file === 'weights' ? `weights-${weights}` : file,
+    );
+    const layout = this.#layout(kernel);
+    const module = gpu.createShaderModule({
+      label: entry,
+      code: specialise(this.#sources, names, constants, this.#options),
+    });
+    try {
+      const pipeline = await gpu.createComputePipelineAsync({
+        label: entry,
+        layout: gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
+        compute: { module, entryPoint: entry },
+      });
+      return { gpu: pipeline, layout, bindings: entriesOf(bindings) };
+    } catch (cause) {
+      this.#device.check();
+      const { messages } = await module.getCompilationInfo();
+      const text = messages.map((m) => `${m.lineNum}:${m.linePos} ${m.message}`).join('\n');
+      throw new SDError('INTERNAL', `the GPU's compiler refused the kernel ${entry}. ${text}`, {
+        cause,
+      });
+    }
+  }
+
+  #layout(kernel: KernelName): GPUBindGroupLayout {
+    let layout = this.#layouts.get(kernel);
+    if (!layout) {
+      const visibility = 4; // GPUShaderStage.COMPUTE, a global that Node has not
+      const entries: GPUBindGroupLayoutEntry[] = [
+        { binding: 0, visibility, buffer: { type: 'uniform' } },
+      ];
+      for (const [binding, access] of entriesOf(KERNELS[kernel].bindings)) {
+        const type = access === 'read' ? 'read-only-storage' : 'storage';
+        entries.push({ binding, visibility, buffer: { type } });
+      }
+      layout = this.#device.gpu.createBindGroupLayout({ label: kernel, entries });
+      this.#layouts.set(kernel, layout);
+    }
+    return layout;
+  }
+}
+
+function entriesOf(bindings: Readonly<Record<number, Access>>): [number, Access][] {
+  return Object.entries(bindings).map(([index, access]) => [Number(index), access]);
+}
