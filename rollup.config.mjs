@@ -1,27 +1,35 @@
 // dist/index.js is the page side, dist/worker.js everything else; each is one self-contained file,
 // so that it also runs from a CDN, from a blob and in a nested worker.
-import { cpSync, mkdirSync, readdirSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import { nodeResolve } from '@rollup/plugin-node-resolve';
 import dts from 'rollup-plugin-dts';
 import esbuild from 'rollup-plugin-esbuild';
 
-/** `import source from './gemm.wgsl'` gives the text, without its comments and indentation. */
-const wgsl = () => ({
-  name: 'wgsl',
-  transform(text, id) {
-    if (!id.endsWith('.wgsl')) return null;
-    const short = text
-      .replace(/\/\/.*$/gm, '')
-      .replace(/\s*\n\s*/g, '\n')
-      .trim();
-    return { code: `export default ${JSON.stringify(short)};`, map: { mappings: '' } };
+/**
+ * `import kernels from 'virtual:kernels'` gives the WGSL files by name, without their comments (but
+ * for the marks that the engine reads) and indentation.
+ */
+const kernels = () => ({
+  name: 'kernels',
+  resolveId: (id) => (id === 'virtual:kernels' ? id : null),
+  load(id) {
+    if (id !== 'virtual:kernels') return null;
+    const sources = {};
+    for (const file of readdirSync('kernels').filter((name) => name.endsWith('.wgsl'))) {
+      this.addWatchFile(`kernels/${file}`);
+      sources[file.slice(0, -'.wgsl'.length)] = readFileSync(`kernels/${file}`, 'utf8')
+        .replace(/\/\/(?! ?@).*$/gm, '')
+        .replace(/\s*\n\s*/g, '\n')
+        .trim();
+    }
+    return `export default ${JSON.stringify(sources)};`;
   },
 });
 
 const code = (input, file) => ({
   input,
   output: { file, format: 'es', sourcemap: true, inlineDynamicImports: true },
-  plugins: [nodeResolve({ browser: true }), wgsl(), esbuild({ target: 'es2022', minify: true })],
+  plugins: [nodeResolve({ browser: true }), kernels(), esbuild({ target: 'es2022', minify: true })],
   onwarn(warning, warn) {
     if (warning.code === 'UNRESOLVED_IMPORT') throw new Error(warning.message);
     warn(warning);
@@ -30,18 +38,19 @@ const code = (input, file) => ({
 
 const types = (input, file) => ({ input, output: { file, format: 'es' }, plugins: [dts()] });
 
-/** Puts the modules that asc built next to the scripts that load them. */
-const copyWasm = () => ({
-  name: 'copy-wasm',
+/** Puts the modules that asc built, and CLIP's vocabulary, next to the scripts that load them. */
+const copyAssets = () => ({
+  name: 'copy-assets',
   writeBundle() {
     mkdirSync('dist/wasm', { recursive: true });
     for (const file of readdirSync('build/wasm').filter((name) => name.endsWith('.wasm')))
       cpSync(`build/wasm/${file}`, `dist/wasm/${file}`);
+    cpSync('sdk/tokenizer/clip-merges.txt', 'dist/clip-merges.txt');
   },
 });
 
 const worker = code('sdk/worker/worker.ts', 'dist/worker.js');
-worker.plugins.push(copyWasm());
+worker.plugins.push(copyAssets());
 
 export default [
   code('sdk/index.ts', 'dist/index.js'),

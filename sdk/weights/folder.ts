@@ -1,4 +1,5 @@
 import { SDError } from '../errors.ts';
+import type { Checkpoint } from './checkpoint.ts';
 import { readJson, readText, type ModelFiles } from './files.ts';
 import { openTensors } from './open.ts';
 import { joinReaders } from './sharded.ts';
@@ -10,27 +11,14 @@ export interface FolderOptions {
   readonly signal?: AbortSignal;
 }
 
-/** A model as diffusers saves it: `model_index.json` and one folder for each part. */
-export interface DiffusersFolder {
-  /** `_class_name`, and `[library, class]` of each part. */
-  readonly modelIndex: Readonly<Record<string, unknown>>;
-  /** Names of the parts that are there, such as `unet`; those saved as `[null, null]` are not. */
-  readonly components: ReadonlyMap<string, { readonly library: string; readonly type: string }>;
-  /** `config.json` of a part, or `scheduler_config.json`. */
-  config(component: string): Promise<Record<string, unknown>>;
-  /** A text file such as `tokenizer/vocab.json`. @throws SDError MISSING_FILE */
-  text(path: string): Promise<string>;
-  /** As {@link text}; undefined where there is none. */
-  optionalText(path: string): Promise<string | undefined>;
-  /** The weights of a part. @throws SDError MISSING_FILE, INVALID_FILE, UNSUPPORTED_FORMAT */
-  tensors(component: string): Promise<TensorReader>;
-}
-
-/** @throws SDError MISSING_FILE without `model_index.json`; INVALID_MODEL where it names no parts. */
+/**
+ * A model as diffusers saves it: `model_index.json` and one folder for each part.
+ * @throws SDError MISSING_FILE without `model_index.json`; INVALID_MODEL where it names no parts.
+ */
 export async function openDiffusersFolder(
   files: ModelFiles,
   options: FolderOptions = {},
-): Promise<DiffusersFolder> {
+): Promise<Checkpoint> {
   const { variant, signal } = options;
   if (variant !== undefined && !/^[\w-]+$/.test(variant))
     throw new SDError('INVALID_OPTION', `${JSON.stringify(variant)} is no name of a variant.`);
@@ -40,6 +28,7 @@ export async function openDiffusersFolder(
     throw new SDError('INVALID_MODEL', `model_index.json in ${files.name} names no parts.`);
 
   return {
+    name: files.name,
     modelIndex,
     components,
     config: (component) =>
@@ -49,14 +38,8 @@ export async function openDiffusersFolder(
         signal,
       ),
     text: (path) => readText(files, path, signal),
-    optionalText: async (path) => {
-      try {
-        return await readText(files, path, signal);
-      } catch (error) {
-        if (error instanceof SDError && error.code === 'MISSING_FILE') return undefined;
-        throw error;
-      }
-    },
+    optionalText: async (path) =>
+      (await files.has(path, signal)) ? readText(files, path, signal) : undefined,
     tensors: (component) => openWeights(files, component, variant, signal),
   };
 }

@@ -3,7 +3,7 @@ import { sizeOf } from './tensor.ts';
 
 /** How an engine uses a parameter, and so how it lies in memory. The models declare it. */
 export type ParameterKind = 'matrix' | 'vector' | 'table';
-export type PackedDType = 'f32' | 'f16' | 'int8';
+export type PackedDType = 'f32' | 'f16' | 'i8';
 
 /** Columns of a panel: two SIMD registers of f32, two vec4 of WGSL. */
 export const PANEL = 8;
@@ -13,7 +13,7 @@ export const PANEL = 8;
  *
  * - `matrix`, torch shape `[N, K]` or `[N, C, kh, kw]`: panels of 8 output columns,
  *   `[⌈N/8⌉][K][8]`, where K runs over k, or over (kh, kw, C) with C fastest. Columns past N are 0.
- *   `int8` holds `round(w / scale)` in −127…127 with one f32 scale per column, `[⌈N/8⌉·8]`.
+ *   `i8` holds `round(w / scale)` in −127…127 with one f32 scale per column, `[⌈N/8⌉·8]`.
  * - `vector`: f32 as is. `table` `[rows, dim]`: f32 or f16 rows as they are.
  */
 export interface PackedTensor {
@@ -30,7 +30,7 @@ export interface PackedTensor {
  * Packs one parameter.
  *
  * @param data row-major values in torch order: f32, or f16 as bits.
- * @param dtype what to store; vectors are f32 whatever it says, and tables f16 where it is `int8`.
+ * @param dtype what to store; vectors are f32 whatever it says, and tables f16 where it is `i8`.
  */
 export function packTensor(
   kind: ParameterKind,
@@ -70,7 +70,7 @@ export function packMatrix(
       permute(asFloat16(data), out, shape);
       return { kind: 'matrix', shape, dtype, data: out };
     }
-    case 'int8': {
+    case 'i8': {
       const { values, scales } = quantise(asFloat32(data), shape[0]);
       const out = new Int8Array(length);
       permute(values, out, shape);

@@ -173,6 +173,8 @@ export class UrlSource implements ByteSource {
       throw new SDError(
         'MISSING_FILE',
         `${this.name} leads to a web page, not to a file. On a model hub use the address of the file itself (…/resolve/…).`,
+        // A sign-in page of the network in between is gone the next time.
+        { retryable: true },
       );
   }
 

@@ -10,4 +10,5 @@ export const assets = (): Assets => ({
     'engine-simd.wasm': new URL('./wasm/engine-simd.wasm', import.meta.url).href,
     'tokenizer.wasm': new URL('./wasm/tokenizer.wasm', import.meta.url).href,
   },
+  merges: new URL('./clip-merges.txt', import.meta.url).href,
 });

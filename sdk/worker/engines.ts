@@ -1,5 +1,7 @@
+import kernels from 'virtual:kernels';
 import type { Backend } from '../backends/backend.ts';
 import { createWasmBackend } from '../backends/wasm/index.ts';
+import { createWebGPUBackend, type WebGPUBackend } from '../backends/webgpu/index.ts';
 import { SDError } from '../errors.ts';
 import type { Assets, LoadRequest } from './protocol.ts';
 
@@ -12,20 +14,36 @@ export interface Engine {
   readonly notices: string[];
 }
 
-/** Starts the engine that was asked for. @throws SDError BACKEND_UNAVAILABLE, NETWORK */
+/**
+ * Starts the engine that was asked for; `auto` takes the GPU where there is a real one.
+ * @throws SDError BACKEND_UNAVAILABLE, NETWORK
+ */
 export async function startEngine(
   { backend, threads }: Pick<LoadRequest, 'backend' | 'threads'>,
   assets: Assets,
 ): Promise<Engine> {
-  if (backend === 'webgpu')
-    throw new SDError('BACKEND_UNAVAILABLE', 'The WebGPU engine is not part of this build.');
-  const { wasm } = assets;
-  const engine = await createWasmBackend({
+  if (backend === 'webgpu') return { backend: await createWebGPUBackend({ kernels }), notices: [] };
+  const cpu = () => startCpu(threads, assets);
+  if (backend === 'wasm') return { backend: await cpu(), notices: [] };
+  let gpu: WebGPUBackend;
+  try {
+    gpu = await createWebGPUBackend({ kernels });
+  } catch (error) {
+    if (!(error instanceof SDError) || error.code !== 'BACKEND_UNAVAILABLE') throw error;
+    return { backend: await cpu(), notices: [`The CPU is used: ${error.message}`] };
+  }
+  if (!gpu.device.isSlow) return { backend: gpu, notices: [] };
+  // A GPU that a CPU plays is slower than that CPU itself.
+  await gpu.dispose();
+  return { backend: await cpu(), notices: ['The CPU is used: this device has no real GPU.'] };
+}
+
+function startCpu(threads: number | undefined, { wasm }: Assets): Promise<Backend> {
+  return createWasmBackend({
     modules: { relaxed: wasm['engine-relaxed.wasm'], plain: wasm['engine-simd.wasm'] },
     threads,
     spawnThread,
   });
-  return { backend: engine, notices: [] };
 }
 
 /**

@@ -1,12 +1,13 @@
+import { CachedModel, ModelCache, modelStore } from '../cache/index.ts';
 import { SDError } from '../errors.ts';
 import type { GenerateRequest } from '../options.ts';
 import { generate } from '../pipeline/generate.ts';
 import { Pipeline } from '../pipeline/pipeline.ts';
 import { Previewer } from '../pipeline/preview.ts';
-import { DirectoryFiles, MapFiles, UrlFiles, type ModelFiles } from '../weights/files.ts';
+import { checkpointModel } from './checkpoint-model.ts';
 import { startEngine } from './engines.ts';
-import { openFolderModel } from './folder-model.ts';
-import type { Assets, GenerateReply, LoadRequest, ModelLocation } from './protocol.ts';
+import { importKey, openCheckpoint } from './open-checkpoint.ts';
+import type { Assets, GenerateReply, LoadRequest } from './protocol.ts';
 import type { CallContext, Model, OpenModel } from './serve.ts';
 
 /** Opens models with the real engines. */
@@ -15,7 +16,7 @@ export const openModel =
   async (request, context) => {
     const { backend, notices } = await startEngine(request, assets);
     try {
-      const pipeline = await loadPipeline(request, assets, backend, context);
+      const pipeline = await loadPipeline(request, assets, backend, notices, context);
       const size = pipeline.defaultSize;
       const previewer = new Previewer(pipeline);
       return {
@@ -37,36 +38,36 @@ export const openModel =
   };
 
 async function loadPipeline(
-  { model, dtype, variant }: LoadRequest,
+  request: LoadRequest,
   assets: Assets,
   backend: Parameters<typeof Pipeline.load>[1],
+  notices: string[],
   { signal, onProgress }: CallContext,
 ): Promise<Pipeline> {
-  const bytes = { done: 0, total: 0 };
-  const source = await openFolderModel(filesOf(model), {
-    tokenizer: await compile(assets.wasm['tokenizer.wasm'], signal),
-    variant,
+  const { model, dtype, weights, keep = true } = request;
+  const cache = new ModelCache(modelStore(), { onNotice: (notice) => notices.push(notice) });
+  const cached =
+    keep && cache.available ? new CachedModel(cache, await importKey(request)) : undefined;
+  const checkpoint = await openCheckpoint(request, {
+    merges: assets.merges,
+    remember: cached && ((path, load) => cached.text(path, load)),
     signal,
-    onBytes: (count, part) => {
+  });
+  const bytes = { done: 0, total: 0 };
+  const source = checkpointModel(checkpoint, {
+    tokenizer: await compile(assets.wasm['tokenizer.wasm'], signal),
+    weights,
+    cached,
+    signal,
+    onBytes: (count, part, fromCache) => {
       bytes.done += count;
-      if (model.kind === 'url')
-        onProgress({ phase: 'download', unit: 'bytes', ...bytes, file: part, fromCache: false });
+      if (model.kind === 'url' && !fromCache)
+        onProgress({ phase: 'download', unit: 'bytes', ...bytes, file: part, fromCache });
       else onProgress({ phase: 'load', unit: 'bytes', ...bytes });
     },
   });
   bytes.total = await source.totalBytes();
   return Pipeline.load(source, backend, { dtype, signal });
-}
-
-function filesOf(model: ModelLocation): ModelFiles {
-  switch (model.kind) {
-    case 'url':
-      return new UrlFiles(new URL(model.url));
-    case 'directory':
-      return new DirectoryFiles(model.handle);
-    case 'files':
-      return MapFiles.fromPaths(model.files.map(({ path, file }) => [path, file]));
-  }
 }
 
 async function compile(url: string, signal: AbortSignal): Promise<WebAssembly.Module> {
@@ -123,7 +124,7 @@ async function run(
         step,
         steps,
         timestep,
-        preview: await previewer.show(request.preview, event, signal),
+        preview: await previewer.show(request.preview, event, signal, request.previewState),
       });
     },
   });

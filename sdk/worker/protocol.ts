@@ -38,10 +38,15 @@ export interface LockedMessage {
 export interface Assets {
   /** By file name, such as `tokenizer.wasm`. */
   readonly wasm: Readonly<Record<string, string>>;
+  /** CLIP's byte-pair merges, for checkpoints that are one file. */
+  readonly merges: string;
 }
 
 export type BackendChoice = 'auto' | 'webgpu' | 'wasm';
 export type Dtype = 'f32' | 'f16' | 'i8';
+
+/** Parts of a model that hold weights, by diffusers' names. */
+export type PartName = 'text_encoder' | 'text_encoder_2' | 'unet' | 'vae';
 
 /** Where a model is: a folder on a server, or one that a person opened. */
 export type ModelLocation =
@@ -54,6 +59,14 @@ export interface LoadRequest {
   readonly backend: BackendChoice;
   readonly dtype: Dtype;
   readonly variant: string | undefined;
+  /** Whether the imported model is kept on the device. Default true. */
+  readonly keep?: boolean;
+  /** Which weights of a checkpoint that holds both. Default: the averaged ones. */
+  readonly weights?: 'ema' | 'raw';
+  /** Overrules what a single file seems to predict. */
+  readonly predictionType?: 'epsilon' | 'v_prediction';
+  /** Parts from other places, by the names of diffusers. */
+  readonly parts?: Readonly<Partial<Record<PartName, ModelLocation>>>;
   /** At most so many threads on the CPU; undefined leaves it to the machine. */
   readonly threads: number | undefined;
 }

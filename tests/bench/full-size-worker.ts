@@ -10,7 +10,8 @@ import * as models from '../../sdk/models/index.ts';
 import { toNhwc } from '../../sdk/pipeline/layout.ts';
 import type { PartName } from '../../sdk/pipeline/model-source.ts';
 import { Part } from '../../sdk/pipeline/part.ts';
-import { openFolderModel } from '../../sdk/worker/folder-model.ts';
+import { openDiffusersFolder } from '../../sdk/weights/folder.ts';
+import { checkpointModel } from '../../sdk/worker/checkpoint-model.ts';
 import { UrlFiles } from '../../sdk/weights/files.ts';
 import { SafetensorsReader } from '../../sdk/weights/safetensors-reader.ts';
 
@@ -41,7 +42,7 @@ async function check({ base, threads, dtype, runs }: Start): Promise<unknown> {
   });
   const files = new UrlFiles(new URL('/model/', base));
   const tokenizer = await WebAssembly.compileStreaming(fetch('/build/wasm/tokenizer.wasm'));
-  const source = await openFolderModel(files, { tokenizer });
+  const source = checkpointModel(await openDiffusersFolder(files), { tokenizer });
   const reader = await SafetensorsReader.open(await files.open('expected.safetensors'));
   const expected = async (name: string) => {
     const { bytes, shape } = await reader.read(name);

@@ -52,7 +52,7 @@ for (const shape of [
     assert.deepEqual(packMatrix(half, shape, 'f16'), packMatrix(data, shape, 'f16'));
     assert.deepEqual(packMatrix(half, shape, 'f32'), packMatrix(rounded, shape, 'f32'));
 
-    const quantised = packMatrix(data, shape, 'int8');
+    const quantised = packMatrix(data, shape, 'i8');
     assert.equal(quantised.scales!.length, Math.ceil(shape[0] / 8) * 8);
     const depth = data.length / shape[0];
     unpackTensor(quantised).forEach((value, i) => {
@@ -67,7 +67,7 @@ for (const shape of [
 
 test('int8 rounds ties to even and takes a column of zeros', () => {
   const data = Float32Array.of(127, 0.5, 1.5, -2.5, 0, 0, 0, 0);
-  const packed = packMatrix(data, [2, 4], 'int8');
+  const packed = packMatrix(data, [2, 4], 'i8');
   assert.deepEqual([...unpackTensor(packed)], [127, 0, 2, -2, 0, 0, 0, 0]);
   assert.equal(packed.scales![1], 0);
 });
@@ -75,8 +75,8 @@ test('int8 rounds ties to even and takes a column of zeros', () => {
 test('vectors stay f32; tables are rows as they are', () => {
   const data = Float32Array.of(1.0001, 2, 3, 4);
   assert.equal(packTensor('vector', data, [4], 'f16').data, data);
-  assert.equal(packTensor('vector', float32ToFloat16(data), [4], 'int8').dtype, 'f32');
-  const table = packTensor('table', data, [2, 2], 'int8');
+  assert.equal(packTensor('vector', float32ToFloat16(data), [4], 'i8').dtype, 'f32');
+  const table = packTensor('table', data, [2, 2], 'i8');
   assert.equal(table.dtype, 'f16');
   assert.deepEqual(table.data, float32ToFloat16(data));
   assert.equal(packTensor('table', data, [2, 2], 'f32').data, data);

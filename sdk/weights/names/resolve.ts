@@ -14,16 +14,14 @@ export interface ResolveOptions {
   readonly what: string;
   /** Which weights to take where a file holds the averaged ones too. Default `ema`. */
   readonly weights?: 'ema' | 'raw';
-  /** Where the part's tensors lie, such as `conditioner.embedders.1.model.`; default: found. */
-  readonly prefix?: string;
-  /** Tensors of the file that the model leaves out on purpose. */
-  readonly dropped?: RegExp;
 }
 
 /** One way of naming: where its tensors start, and where a parameter is found below that. */
 interface Scheme {
   readonly prefix: string;
   readonly origin: (name: string) => Origin;
+  /** Tensors below the prefix that the model leaves out on purpose. */
+  readonly dropped?: RegExp;
 }
 
 /**
@@ -38,7 +36,7 @@ export function resolveNames(
   options: ResolveOptions,
 ): TensorReader {
   const names = new Set(reader.names());
-  const scheme = bestScheme(schemesOf(kind, table, options), table, names);
+  const scheme = bestScheme(schemesOf(kind, table), table, names);
   const origins = new Map<string, Origin>();
   const used = new Set<string>();
   for (const name of table.keys()) {
@@ -57,7 +55,7 @@ export function resolveNames(
   for (const name of origins.keys()) found.set(name, result.info(name)!);
   for (const name of names) {
     const own = scheme.prefix === '' ? !OTHERS.test(name) : name.startsWith(scheme.prefix);
-    if (own && !used.has(name) && !isIgnorable(name) && !options.dropped?.test(name))
+    if (own && !used.has(name) && !isIgnorable(name) && !scheme.dropped?.test(name))
       found.set(name, reader.info(name)!);
   }
   checkTensors(options.what, table, found);
@@ -84,14 +82,13 @@ function bestScheme(
   return best;
 }
 
-function schemesOf(
-  kind: PartKind,
-  table: ParameterTable,
-  { prefix }: ResolveOptions,
-): readonly Scheme[] {
+function schemesOf(kind: PartKind, table: ParameterTable): readonly Scheme[] {
   const same = (name: string): Origin => ({ source: name });
-  const at = (prefixes: readonly string[], origin: (name: string) => Origin): Scheme[] =>
-    (prefix === undefined ? prefixes : [prefix]).map((p) => ({ prefix: p, origin }));
+  const at = (
+    prefixes: readonly string[],
+    origin: (name: string) => Origin,
+    dropped?: RegExp,
+  ): Scheme[] => prefixes.map((prefix) => ({ prefix, origin, dropped }));
   switch (kind) {
     case 'unet': {
       const layout = unetLayout(table.keys());
@@ -125,11 +122,19 @@ function schemesOf(
         'conditioner.embedders.0.transformer.',
         'text_encoder.',
       ];
-      const open = ['cond_stage_model.model.', 'conditioner.embedders.1.model.'];
+      const open = [
+        'cond_stage_model.model.',
+        'conditioner.embedders.1.model.',
+        'conditioner.embedders.0.model.',
+        '',
+      ];
+      const layers = [...table.keys()].filter((name) => name.endsWith('.mlp.fc1.bias')).length;
+      // OpenCLIP's last block, and projections that no part of the model asks for.
+      const dropped = new RegExp(`(^|\\.)(text_projection(\\.weight)?$|resblocks\\.${layers}\\.)`);
       return [
-        ...at(['', ...prefixes], same),
-        ...at(['', ...prefixes], bare),
-        ...at([...open, 'conditioner.embedders.0.model.', ''], openClipOrigin),
+        ...at(['', ...prefixes], same, dropped),
+        ...at(['', ...prefixes], bare, dropped),
+        ...at(open, openClipOrigin, dropped),
       ];
     }
   }

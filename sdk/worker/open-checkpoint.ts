@@ -1,0 +1,135 @@
+import { sha256 } from '../cache/index.ts';
+import { SDError } from '../errors.ts';
+import { convertOpenAIVocabulary } from '../tokenizer/vocabulary.ts';
+import type { Checkpoint, Remember } from '../weights/checkpoint.ts';
+import { DirectoryFiles, MapFiles, UrlFiles, type ModelFiles } from '../weights/files.ts';
+import { openDiffusersFolder } from '../weights/folder.ts';
+import { withParts, type PartSource } from '../weights/parts.ts';
+import { rememberFiles } from '../weights/remember.ts';
+import { openSingleFile } from '../weights/single-file.ts';
+import { BlobSource, readAll, type ByteSource } from '../weights/source.ts';
+import { UrlSource, type UrlOptions } from '../weights/url.ts';
+import type { LoadRequest, ModelLocation } from './protocol.ts';
+
+type Request = Pick<LoadRequest, 'model' | 'variant' | 'weights' | 'predictionType' | 'parts'>;
+
+/** Of what is kept under a key; a change of names, layout or conversion needs another number. */
+const IMPORT_VERSION = 1;
+
+/**
+ * Tells an import from all others: by where it comes from and how it is read. Picked files count as
+ * the same while their paths, sizes and times of change are.
+ */
+export async function importKey(request: Request): Promise<{ key: string; name: string }> {
+  const { model, variant, weights = 'ema', parts = {} } = request;
+  const places = await Promise.all(
+    Object.entries(parts).map(async ([part, place]) => [part, await identity(place)]),
+  );
+  const text = JSON.stringify([IMPORT_VERSION, await identity(model), variant, weights, places]);
+  const key = await sha256(new TextEncoder().encode(text));
+  return { key, name: nameOf(model) };
+}
+
+/** Opens the model that a request asks for: a folder or a single file, with its replaced parts. */
+export async function openCheckpoint(
+  request: Request,
+  options: { merges: string; remember?: Remember; url?: UrlOptions; signal?: AbortSignal },
+): Promise<Checkpoint> {
+  const { model, variant, predictionType, parts = {} } = request;
+  const { signal, remember = (_, load) => load() } = options;
+  const file = singleFile(model, options.url);
+  const base = file
+    ? await openSingleFile(file, {
+        predictionType,
+        remember,
+        signal,
+        vocabulary: () => readVocabulary(options.merges, remember, signal),
+      })
+    : await openDiffusersFolder(rememberFiles(filesOf(model, options.url), remember), {
+        variant,
+        signal,
+      });
+  const replaced = new Map<string, PartSource>();
+  for (const [part, place] of Object.entries(parts)) {
+    const source = singleFile(place, options.url);
+    const below: Remember = (path, load) => remember(`parts/${part}/${path}`, load);
+    replaced.set(
+      part,
+      source
+        ? { kind: 'file', source }
+        : { kind: 'folder', files: rememberFiles(filesOf(place, options.url), below), variant },
+    );
+  }
+  return replaced.size > 0 ? withParts(base, replaced, signal) : base;
+}
+
+const WEIGHT_FILE = /\.(safetensors|ckpt|pth?|bin)$/i;
+
+function singleFile(location: ModelLocation, options?: UrlOptions): ByteSource | undefined {
+  if (location.kind === 'url') {
+    const url = new URL(location.url);
+    return WEIGHT_FILE.test(url.pathname) ? new UrlSource(url, options) : undefined;
+  }
+  if (location.kind !== 'files' || location.files.length !== 1) return undefined;
+  const [{ path, file }] = location.files;
+  return WEIGHT_FILE.test(path) ? new BlobSource(file, path) : undefined;
+}
+
+function filesOf(location: ModelLocation, options?: UrlOptions): ModelFiles {
+  switch (location.kind) {
+    case 'url':
+      return new UrlFiles(new URL(location.url), options);
+    case 'directory':
+      return new DirectoryFiles(location.handle);
+    case 'files':
+      return MapFiles.fromPaths(location.files.map(({ path, file }) => [path, file]));
+  }
+}
+
+async function readVocabulary(
+  url: string,
+  remember: Remember,
+  signal: AbortSignal | undefined,
+): Promise<{ vocab: string; merges: string }> {
+  const text = await remember('clip-merges.txt', async () =>
+    new TextDecoder().decode(await readAll(new UrlSource(new URL(url)), 4 * 1024 * 1024, signal)),
+  );
+  if (text === undefined)
+    throw new SDError('MISSING_FILE', `${url} belongs to the SDK: serve it next to its script.`);
+  return convertOpenAIVocabulary(text);
+}
+
+function nameOf(location: ModelLocation): string {
+  if (location.kind === 'url') return location.url;
+  if (location.kind === 'directory') return location.handle.name;
+  const [{ path }] = location.files;
+  return location.files.length === 1 ? path : path.split('/')[0];
+}
+
+async function identity(location: ModelLocation): Promise<unknown> {
+  if (location.kind === 'url') return location.url;
+  const files: [string, Blob][] = [];
+  if (location.kind === 'directory') await walk(location.handle, '', files);
+  else for (const { path, file } of location.files) files.push([path, file]);
+  return files
+    .map(([path, file]) => [path, file.size, file instanceof File ? file.lastModified : 0])
+    .sort();
+}
+
+const MAX_FILES = 1000;
+
+async function walk(
+  folder: FileSystemDirectoryHandle,
+  path: string,
+  files: [string, Blob][],
+): Promise<void> {
+  // TypeScript's DOM types lack the iterator of a directory.
+  const entries = folder as unknown as { values(): AsyncIterable<FileSystemHandle> };
+  for await (const entry of entries.values()) {
+    if (files.length >= MAX_FILES) return;
+    const below = `${path}${entry.name}`;
+    if (entry.kind === 'directory')
+      await walk(entry as FileSystemDirectoryHandle, `${below}/`, files);
+    else files.push([below, await (entry as FileSystemFileHandle).getFile()]);
+  }
+}
