@@ -15,10 +15,10 @@ const CHROMIUM_ARGS = [
   '--use-webgpu-adapter=swiftshader',
 ];
 
-/** Files named `*.plain.test.ts` run on a page that is not cross-origin isolated. */
+/** Files named `*.plain.test.ts` run, by themselves, on pages that are not cross-origin isolated. */
+const plain = process.env.SD_PLAIN === '1';
 const isolate = (context, next) => {
-  const page = context.get('referer') + context.url;
-  if (!page.includes('.plain.test.ts')) {
+  if (!plain) {
     context.set('Cross-Origin-Opener-Policy', 'same-origin');
     context.set('Cross-Origin-Embedder-Policy', 'require-corp');
   }
@@ -53,7 +53,9 @@ const counts = () => {
 };
 
 export default {
-  files: 'tests/browser/**/*.test.ts',
+  files: plain
+    ? ['tests/browser/**/*.plain.test.ts']
+    : ['tests/browser/**/*.test.ts', '!tests/browser/**/*.plain.test.ts'],
   rootDir: '.',
   nodeResolve: true,
   concurrency: 1,

@@ -8,6 +8,8 @@ export interface Availability {
     readonly reason: string | undefined;
     /** Half-precision arithmetic in shaders. */
     readonly f16: boolean;
+    /** A GPU that the CPU plays: it works, and `auto` takes the faster CPU engine. */
+    readonly software: boolean;
   };
   readonly wasm: {
     readonly available: boolean;
@@ -26,12 +28,13 @@ const RELAXED_SIMD = '0061736d010000000105016000017b030201000a0b0109004100fd0ffd
 export async function probe(): Promise<Availability> {
   const webgpu = await probeWebGpu();
   const wasm = probeWasm();
-  const backend = webgpu.available ? 'webgpu' : wasm.available ? 'wasm' : undefined;
+  const gpu = webgpu.available ? 'webgpu' : undefined;
+  const backend = wasm.available && (!gpu || webgpu.software) ? 'wasm' : gpu;
   return { backend, webgpu, wasm };
 }
 
 async function probeWebGpu(): Promise<Availability['webgpu']> {
-  const no = (reason: string) => ({ available: false, reason, f16: false });
+  const no = (reason: string) => ({ available: false, reason, f16: false, software: false });
   if (typeof isSecureContext !== 'undefined' && !isSecureContext)
     return no('WebGPU needs a page served over https or from localhost.');
   const gpu = typeof navigator === 'undefined' ? undefined : navigator.gpu;
@@ -39,7 +42,16 @@ async function probeWebGpu(): Promise<Availability['webgpu']> {
   try {
     const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
     if (!adapter) return no('The browser gives no GPU: none is there, or it is blocked.');
-    return { available: true, reason: undefined, f16: adapter.features.has('shader-f16') };
+    const { isFallbackAdapter, vendor, architecture, description } = adapter.info;
+    const software =
+      isFallbackAdapter ||
+      /swiftshader|llvmpipe|lavapipe|software/i.test(`${vendor} ${architecture} ${description}`);
+    return {
+      available: true,
+      reason: undefined,
+      f16: adapter.features.has('shader-f16'),
+      software,
+    };
   } catch (error) {
     return no(`The browser gives no GPU: ${String(error)}`);
   }

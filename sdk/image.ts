@@ -56,7 +56,8 @@ export class PixelImage implements Picture {
   async toBlob(type = 'image/png', quality?: number): Promise<Blob> {
     const surface = newCanvas(this.width, this.height);
     context(surface).putImageData(this.toImageData(), 0, 0);
-    if (!('toBlob' in surface)) return surface.convertToBlob({ type, quality });
+    // Firefox's OffscreenCanvas has a toBlob too, of another kind.
+    if ('convertToBlob' in surface) return surface.convertToBlob({ type, quality });
     return new Promise((done, fail) =>
       surface.toBlob(
         (blob) =>

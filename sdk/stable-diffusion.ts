@@ -1,5 +1,5 @@
 import { probe, type Availability } from './availability.ts';
-import { SDError } from './errors.ts';
+import { isSDError, SDError } from './errors.ts';
 import { GeneratedImage, PixelImage, toPicture } from './image.ts';
 import { locate, type ModelSource } from './location.ts';
 import {
@@ -153,7 +153,11 @@ export class StableDiffusion {
       };
       const { result, settled } = worker.call('generate', request, hooks);
       hold(settled);
-      const reply = await result;
+      const reply = await result.catch((error: unknown) => {
+        // What was on the GPU is lost with it: the next call loads anew.
+        if (isSDError(error) && error.code === 'DEVICE_LOST') worker.end(error);
+        throw error;
+      });
       return toResult(reply, checked.notices, performance.now() - begin);
     });
   }

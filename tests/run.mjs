@@ -11,15 +11,16 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const scratch = mkdtempSync(join(tmpdir(), 'sd-tests-'));
 
 const node = (folder) => () => nodeTests(folder);
-const browser = (name) => () => browserTests(name);
+const browser = (name, env) => () => browserTests(name, env);
 const suites = {
   unit: node('tests/unit'),
   parity: node('tests/parity'),
   faults: node('tests/faults'),
   chromium: browser('chromium'),
+  plain: browser('chromium', { SD_PLAIN: '1' }),
   firefox: browser('firefox'),
 };
-const EVERY_TIME = ['unit', 'parity', 'faults', 'chromium'];
+const EVERY_TIME = ['unit', 'parity', 'faults', 'chromium', 'plain'];
 
 function run(command, args, env = {}) {
   return new Promise((done) => {
@@ -60,7 +61,7 @@ async function nodeTests(folder) {
   return { passed: count('pass'), failed: code !== 0 && failed === 0 ? 1 : failed };
 }
 
-async function browserTests(name) {
+async function browserTests(name, env = {}) {
   if (testsIn('tests/browser').length === 0) return { passed: 0, failed: 0 };
   const executable = await findBrowser(name);
   if (!executable) {
@@ -71,7 +72,7 @@ async function browserTests(name) {
   const code = await run(
     process.execPath,
     ['node_modules/@web/test-runner/dist/bin.js', '--config', 'web-test-runner.config.mjs'],
-    { SD_BROWSER: name, SD_BROWSER_PATH: executable, SD_COUNTS: counts },
+    { ...env, SD_BROWSER: name, SD_BROWSER_PATH: executable, SD_COUNTS: counts },
   );
   const { passed, failed } = existsSync(counts)
     ? JSON.parse(readFileSync(counts, 'utf8'))

@@ -185,6 +185,18 @@ test('a worker that dies rejects what runs, and the next call starts another', a
   await sd.dispose();
 });
 
+test('after the GPU is lost the next call loads the model anew', async () => {
+  let lost = true;
+  const { sd, workers } = await open({
+    generate: () => (lost ? Promise.reject(new SDError('DEVICE_LOST', 'gone')) : Promise.resolve()),
+  });
+  await assert.rejects(sd.generate('a'), code('DEVICE_LOST'));
+  lost = false;
+  await sd.generate('a');
+  assert.deepEqual([workers.length, workers[0].terminated], [2, true]);
+  await sd.dispose();
+});
+
 test('dispose in mid-run rejects with ABORTED, ends the worker, and is final', async () => {
   const { sd, workers } = await open({ generate: () => new Promise<void>(() => {}) });
   const running = sd.generate('a');
