@@ -1,7 +1,8 @@
 import { SDError } from '../../errors.ts';
 import type { ByteSource } from '../source.ts';
 import { DTYPE_BITS } from '../tensor.ts';
-import { PickleEnds, PyExternal, unpickle, type PickleHooks, type PyValue } from './pickle.ts';
+import { PickleEnds, unpickle, type PickleHooks } from './pickle.ts';
+import { PyExternal, type PyValue } from './python.ts';
 import type { StoragePlace } from './reader.ts';
 import { invalid, torchHooks, type StorageRef } from './tensors.ts';
 

@@ -1,6 +1,7 @@
 import { SDError } from '../../errors.ts';
 import { DTYPE_BITS, sizeOf, type DType } from '../tensor.ts';
-import { PyExternal, PyGlobal, PyStub, PyTuple, type PickleHooks, type PyValue } from './pickle.ts';
+import type { PickleHooks } from './pickle.ts';
+import { PyExternal, PyGlobal, PyStub, PyTuple, type PyValue } from './python.ts';
 
 /** A torch storage: a run of elements that tensors are views of. */
 export interface StorageRef {
