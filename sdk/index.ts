@@ -2,7 +2,16 @@ export type { Availability } from './availability.ts';
 export { SDError, isSDError, type SDErrorCode } from './errors.ts';
 export { GeneratedImage, PixelImage, type ImageInput, type Picture } from './image.ts';
 export type { ModelSource } from './location.ts';
-export type { GenerateOptions, PreviewKind, RandomKind, Step } from './options.ts';
+export type {
+  GenerateOptions,
+  PreviewKind,
+  PreviewState,
+  PromptSyntax,
+  RandomKind,
+  SecondPass,
+  Step,
+  Upscaler,
+} from './options.ts';
 export type { DenoiseProgress, DownloadProgress, Progress } from './progress.ts';
 export type { BusyPolicy } from './queue.ts';
 export {
@@ -12,5 +21,5 @@ export {
   type StreamItem,
 } from './stable-diffusion.ts';
 export { VERSION } from './version.ts';
-export type { BackendChoice, Dtype, ModelInfo } from './worker/protocol.ts';
+export type { BackendChoice, Dtype, ModelInfo, PartName } from './worker/protocol.ts';
 export type { WorkerSource } from './worker/spawn.ts';

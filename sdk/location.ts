@@ -5,6 +5,7 @@ import type { ModelLocation } from './worker/protocol.ts';
 export type ModelSource =
   | string
   | URL
+  | File
   | FileSystemDirectoryHandle
   | Iterable<File>
   /** Paths inside the folder, such as `unet/config.json`, and their files. */
@@ -17,6 +18,8 @@ export function locate(source: ModelSource): ModelLocation {
   if (typeof source === 'object' && source !== null) {
     if ('kind' in source && source.kind === 'directory')
       return { kind: 'directory', handle: source as FileSystemDirectoryHandle };
+    if (source instanceof File)
+      return { kind: 'files', files: [{ path: source.name, file: source }] };
     if (source instanceof Map) return { kind: 'files', files: listed([...source.entries()]) };
     if (Symbol.iterator in source) {
       const files = [...(source as Iterable<File>)];

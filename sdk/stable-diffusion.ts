@@ -18,6 +18,7 @@ import type {
   GenerateReply,
   LoadRequest,
   ModelInfo,
+  PartName,
 } from './worker/protocol.ts';
 import { RemoteWorker, type CallHooks } from './worker/remote.ts';
 import { spawnWorker, type WorkerSource } from './worker/spawn.ts';
@@ -33,6 +34,14 @@ export interface LoadOptions {
   dtype?: Dtype;
   /** The variant's name in the file names of a folder, such as `'fp16'`. */
   variant?: string;
+  /** Whether the imported model is kept on this device for the next time. Default true. */
+  keep?: boolean;
+  /** Which weights of a checkpoint that holds both: averaged (default) or as trained. */
+  weights?: 'ema' | 'raw';
+  /** What the model predicts, where a single file is read wrongly. */
+  predictionType?: 'epsilon' | 'v_prediction';
+  /** Parts from other places, such as `{ vae: 'https://…/vae.safetensors' }`. */
+  parts?: Partial<Record<PartName, ModelSource>>;
   /** At most so many CPU threads. Default: as many as the device has cores. */
   threads?: number;
   /** What a call does while another runs: wait its turn (default), or stop the other (`BUSY`). */
@@ -92,8 +101,9 @@ export class StableDiffusion {
 
   /**
    * Loads a model.
-   * @param source the URL of a diffusers folder, or one that a person opened: the files of an
-   *   `<input webkitdirectory>`, or the handle of `showDirectoryPicker()`
+   * @param source the URL of a diffusers folder or of a single `.safetensors` or `.ckpt` file, or
+   *   what a person opened: such a file, the files of an `<input webkitdirectory>`, or the handle of
+   *   `showDirectoryPicker()`
    * @throws SDError INVALID_OPTION, MISSING_FILE, INVALID_MODEL, INVALID_FILE, WEIGHTS_MISMATCH,
    *   NETWORK, BACKEND_UNAVAILABLE, OUT_OF_MEMORY, WORKER_FAILED, ABORTED
    */
@@ -256,7 +266,8 @@ export class StableDiffusion {
 }
 
 function loadRequest(source: ModelSource, options: LoadOptions): LoadRequest {
-  const { backend = 'auto', dtype = 'f16', variant, threads } = options;
+  const { backend = 'auto', dtype = 'f16', keep = true, variant, threads } = options;
+  const { weights = 'ema', predictionType, parts = {} } = options;
   const check = (name: string, value: unknown, all: readonly unknown[]) => {
     if (!all.includes(value))
       throw new SDError(
@@ -266,10 +277,20 @@ function loadRequest(source: ModelSource, options: LoadOptions): LoadRequest {
   };
   check('backend', backend, ['auto', 'webgpu', 'wasm']);
   check('dtype', dtype, ['f32', 'f16', 'i8']);
+  check('keep', keep, [true, false]);
+  check('weights', weights, ['ema', 'raw']);
+  check('predictionType', predictionType, [undefined, 'epsilon', 'v_prediction']);
+  for (const part of Object.keys(parts))
+    check('a name in parts', part, ['text_encoder', 'text_encoder_2', 'unet', 'vae']);
   check('busy', options.busy ?? 'queue', ['queue', 'abort']);
   if (threads !== undefined && (!Number.isInteger(threads) || threads < 1 || threads > 64))
     throw new SDError('INVALID_OPTION', `threads must be an integer from 1 to 64, not ${threads}.`);
-  return { model: locate(source), backend, dtype, variant, threads };
+  return {
+    ...{ model: locate(source), backend, dtype, keep, variant, threads, weights, predictionType },
+    parts: Object.fromEntries(
+      Object.entries(parts).map(([part, place]) => [part, locate(place)] as const),
+    ),
+  };
 }
 
 async function withPictures(

@@ -28,6 +28,8 @@ function load() {
     engine.textContent = 'Loading the model …';
     const sd = await StableDiffusion.load(source, {
       backend: form.elements.backend.value,
+      // The server is this device: a second copy would only grow stale.
+      keep: source !== MODEL,
       onProgress: ({ phase, done, total }) => {
         if (phase !== 'download' && phase !== 'load') return;
         const mib = (bytes) => (bytes / 2 ** 20).toFixed(1);
