@@ -3,6 +3,7 @@ import {
   CANCEL,
   CONTROL,
   EPOCH,
+  INSTRUCTION,
   JOB_COUNT,
   JOB_PROGRAM,
   JOB_THREADS,
@@ -11,7 +12,6 @@ import {
 import { LinearMemory } from './memory.ts';
 import { compileEngine, type SimdChoice, type WasmModules } from './module.ts';
 import { ThreadPool, type SpawnThread } from './threads.ts';
-import { INSTRUCTION } from '../../../wasm/engine/layout.ts';
 
 /** How long the coordinator stays in the engine before it looks at its messages. */
 const SLICE_MS = 25;
@@ -97,11 +97,11 @@ export class Engine {
   /**
    * Walks instructions in slices of some 25 ms.
    *
-   * @throws SDError `ABORTED` between slices, once the signal has fired.
+   * @param check called between slices; the walk ends with what it throws
    */
-  async walk({ address, costs }: Walk, signal: AbortSignal | undefined): Promise<void> {
+  async walk({ address, costs }: Walk, check: () => void): Promise<void> {
     for (let from = 0; from < costs.length;) {
-      throwIfAborted(signal);
+      check();
       let to = from;
       let cost = 0;
       while (to < costs.length && (to === from || cost + costs[to] < this.#rate * SLICE_MS))
@@ -113,7 +113,7 @@ export class Engine {
       from = to;
       await macrotask();
     }
-    throwIfAborted(signal);
+    check();
   }
 
   #walkNow(address: number, count: number): void {
@@ -146,9 +146,4 @@ export class Engine {
     this.#pool?.dispose();
     this.#broken = new SDError('DISPOSED', 'The CPU engine was disposed of.');
   }
-}
-
-export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted)
-    throw new SDError('ABORTED', 'The run was aborted.', { cause: signal.reason });
 }

@@ -67,7 +67,7 @@ export class LinearMemory {
 
   /** Bytes in use. */
   get used(): number {
-    return this.#end - this.#gaps.reduce((sum, gap) => sum + gap.bytes, 0);
+    return this.#end - HEAP - this.#gaps.reduce((sum, gap) => sum + gap.bytes, 0);
   }
 
   // Views are made anew each time: growing detaches them, or leaves them short where memory is shared.

@@ -2,7 +2,7 @@ import { SDError } from '../../errors.ts';
 import { fuse, plan, type Graph, type Tensor } from '../../graph/index.ts';
 import type { Program, ProgramReport, Weights } from '../backend.ts';
 import type { SharedArena } from './arena.ts';
-import { throwIfAborted, type Engine, type Walk } from './engine.ts';
+import type { Engine, Walk } from './engine.ts';
 import { lower, type Lowered } from './lower.ts';
 import { WasmWeights } from './weights.ts';
 
@@ -81,16 +81,22 @@ export class WasmProgram implements Program {
   }
 
   run(signal?: AbortSignal): Promise<void> {
+    if (this.#disposed)
+      return Promise.reject(new SDError('DISPOSED', 'The program was disposed of.'));
+    const check = (): void => {
+      if (signal?.aborted)
+        throw new SDError('ABORTED', 'The run was aborted.', { cause: signal.reason });
+      if (this.#disposed) throw new SDError('ABORTED', 'The program was disposed of while it ran.');
+    };
     return this.#engine.exclusive(async () => {
-      if (this.#disposed) throw new SDError('DISPOSED', 'The program was disposed of.');
-      throwIfAborted(signal);
+      check();
       this.#results.clear();
       this.#prepare();
       if (this.#onceDirty) {
-        await this.#engine.walk(this.#once, signal);
+        await this.#engine.walk(this.#once, check);
         this.#onceDirty = false;
       }
-      await this.#engine.walk(this.#perStep, signal);
+      await this.#engine.walk(this.#perStep, check);
       for (const [name, t] of this.#outputs)
         this.#results.set(name, this.#floats(this.#offset(t), t.size).slice());
     });
