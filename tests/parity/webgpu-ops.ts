@@ -21,18 +21,13 @@ export function randomNumbers(count: number, seed: number, scale = 1, mean = 0):
 }
 
 export function pack(param: Param, values: Float32Array, dtype: WeightDtype): PackedParam {
-  const packed = packTensor(
-    param.kind,
-    values as Float32Array<ArrayBuffer>,
-    param.shape,
-    dtype === 'i8' ? 'int8' : dtype,
-  );
+  const packed = packTensor(param.kind, values as Float32Array<ArrayBuffer>, param.shape, dtype);
   const { buffer, byteOffset, byteLength } = packed.data;
   return {
     name: param.name,
     kind: param.kind,
     shape: param.shape,
-    dtype: packed.dtype === 'int8' ? 'i8' : packed.dtype,
+    dtype: packed.dtype,
     data: new Uint8Array(buffer, byteOffset, byteLength),
     scales: packed.scales,
   };

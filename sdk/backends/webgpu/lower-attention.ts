@@ -7,6 +7,8 @@ import { ranges } from './lower-gemm.ts';
 
 /** Bytes of staged keys and values; half of what every device has, so that two groups fit. */
 const TILE_BYTES = 10240;
+/** Threads that share a query; 16 queries of them are all the threads a group may have. */
+const MOST_SPLIT = 16;
 /** Words of a head beyond which keys and values take turns in one tile. */
 const SHARED_FROM = 96;
 /** The one tile then still fits beside the partial scores. */
@@ -21,7 +23,7 @@ export function attentionConstants(
   if (d4 > MOST_WORDS)
     throw new SDError('INTERNAL', `attention heads of ${4 * d4} channels are not built`);
   let split = 1;
-  while (Math.ceil(d4 / split) > mostOwn) split *= 2;
+  while (Math.ceil(d4 / split) > mostOwn && split < MOST_SPLIT) split *= 2;
   const own = Math.ceil(d4 / split);
   const row = own * split;
   const shared = row > SHARED_FROM;

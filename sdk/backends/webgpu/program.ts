@@ -1,30 +1,14 @@
-import {
-  fuse,
-  plan,
-  type FuseOptions,
-  type Graph,
-  type Plan,
-  type Tensor,
-} from '../../graph/index.ts';
+import type { Graph, Plan, Tensor } from '../../graph/index.ts';
 import { SDError } from '../../errors.ts';
 import type { Program, ProgramReport } from '../backend.ts';
-import { Context } from './context.ts';
 import type { Device } from './device.ts';
 import type { Dispatch, Operand } from './dispatch.ts';
 import { decode, encode } from './transfer.ts';
-import { ALIGNMENT, alignUp, TensorLayout } from './layout.ts';
-import { lower, scratchEnd } from './lower.ts';
+import { ALIGNMENT, alignUp, type TensorLayout } from './layout.ts';
+import { Lowering, scratchBytes, type LoweringChoices } from './lowering.ts';
 import type { Pace } from './pace.ts';
 import type { Pipeline, Pipelines } from './pipelines.ts';
-import type { Choice, Product } from './tiles.ts';
 import type { WebGPUWeights } from './weights.ts';
-
-export interface CompileOptions {
-  readonly norm: FuseOptions['norm'];
-  readonly maxFlops: number;
-  readonly headWords: number;
-  choose?(product: Product): Choice;
-}
 
 /** A dispatch with the GPU's objects for it. */
 interface Recorded {
@@ -90,10 +74,10 @@ export class WebGPUProgram implements Program {
     pace: Pace,
     graph: Graph,
     weights: WebGPUWeights,
-    options: CompileOptions,
+    options: LoweringChoices,
   ): Promise<WebGPUProgram> {
-    const layout = new Lowering(device, graph, weights.slots, options);
-    const { once, perStep } = layout;
+    const lowered = new Lowering(device, graph, weights.slots, options);
+    const { once, perStep } = lowered;
     const dispatches = [...once, ...perStep];
     const compiled = await Promise.all(
       dispatches.map((dispatch) => pipelines.get(dispatch, weights.dtype)),
@@ -107,22 +91,18 @@ export class WebGPUProgram implements Program {
     try {
       return await device.guarded(() => {
         const usage = STORAGE | COPY_SRC | COPY_DST;
-        const arena = new Arena(layout.plan.arenaBytes, device.maxBuffer, (size) =>
+        const arena = new Arena(lowered.plan.arenaBytes, device.maxBuffer, (size) =>
           make(size, usage, 'arena'),
         );
-        const scratch = make(
-          Math.max(0, ...dispatches.flatMap((d) => d.operands.map(scratchEnd))),
-          usage,
-          'scratch',
-        );
+        const scratch = make(scratchBytes(dispatches), usage, 'scratch');
         const record = binder(device, dispatches, compiled, arena, scratch, weights, make);
         const all = dispatches.map((_, i) => record(i));
         return new WebGPUProgram({
           device,
           pace,
           graph,
-          layout: layout.layout,
-          plan: layout.plan,
+          layout: lowered.layout,
+          plan: lowered.plan,
           arena,
           scratch,
           buffers,
@@ -232,51 +212,6 @@ interface Parts {
   readonly weightBytes: number;
   readonly once: readonly Recorded[];
   readonly perStep: readonly Recorded[];
-}
-
-/** A model fused, planned and cut into dispatches for the limits of a device; needs no GPU. */
-export class Lowering {
-  readonly layout: TensorLayout;
-  readonly plan: Plan;
-  readonly once: readonly Dispatch[];
-  readonly perStep: readonly Dispatch[];
-
-  constructor(
-    device: Pick<Device, 'storage' | 'maxBuffer' | 'maxBinding'>,
-    graph: Graph,
-    slots: WebGPUWeights['slots'],
-    options: CompileOptions,
-  ) {
-    const fused = fuse(graph, { norm: options.norm });
-    this.layout = new TensorLayout(graph, fused, device.storage);
-    for (const { out } of fused.steps)
-      if (this.layout.bytes(out) > device.maxBuffer)
-        throw new SDError(
-          'OUT_OF_MEMORY',
-          `a tensor of [${out.shape}] is larger than this device's largest buffer; ` +
-            'use a smaller picture or decode in tiles',
-        );
-    this.plan = plan(fused, {
-      elementBytes: (t) => this.layout.bytes(t),
-      alignment: ALIGNMENT,
-      segmentBytes: device.maxBuffer,
-    });
-    const context = new Context({
-      layout: this.layout,
-      offset: (t) => this.plan.offset(t),
-      slot: (param) => {
-        const slot = slots.get(param.name);
-        if (!slot) throw new SDError('INTERNAL', `no weights were made for ${param.name}`);
-        return slot;
-      },
-      maxBinding: device.maxBinding,
-      maxFlops: options.maxFlops,
-      headWords: options.headWords,
-      choose: options.choose,
-    });
-    this.once = this.plan.once.flatMap((step) => lower(step, context));
-    this.perStep = this.plan.perStep.flatMap((step) => lower(step, context));
-  }
 }
 
 /** One address space over as many buffers as the device's limits need. */

@@ -69,6 +69,7 @@ export interface Choice {
 /** Workgroups that a device should have to work on; more than its cores, to hide latency. */
 const ENOUGH = 128;
 const MOST_SPLITS = 16;
+const FEW_ROWS = 8;
 /** Blocks below which a split costs more than it brings. */
 const BLOCKS_PER_SPLIT = 8;
 
@@ -87,6 +88,8 @@ export function guess(product: Product): Choice {
   const order: TileName[] = product.geglu ? ['64x64-wide', '32x64'] : ['128x64', '64x64', '32x32'];
   const filling = order.find((name) => groupsOf(product, TILES[name]) >= ENOUGH);
   if (filling) return { tile: filling, splits: 1 };
+  // A few rows (time embeddings) are over before a second dispatch would begin.
+  if (product.rows <= FEW_ROWS) return { tile: product.geglu ? '32x64' : '32x32', splits: 1 };
   const name = product.geglu ? '32x64' : product.rows > 32 ? '64x64' : '32x32';
   const split = splitsOf(product, name);
   // Without enough depth to split, small tiles are the other way to make many.
