@@ -167,6 +167,11 @@ export class Tokenizer {
     return { ids, dropped: this.decode(all.slice(kept.length)) };
   }
 
+  /** Id of a token as the vocabulary spells it, such as `,</w>`; undefined where it has none. */
+  idOf(token: string): number | undefined {
+    return this.#idOf.get(token);
+  }
+
   /** How many ids a text has, without BOS and EOS; what a counter in a user interface shows. */
   count(text: string): number {
     return this.encode(text).length;
