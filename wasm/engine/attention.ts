@@ -157,8 +157,8 @@ function softmax(scores: usize, count: i32, state: usize, first: bool, dims: i32
   }
   const o0 = m0, o1 = m1;
   for (let p = scores; p < end; p += 32) {
-    m0 = f32x4.max(m0, v128.load(p));
-    m1 = f32x4.max(m1, v128.load(p, 16));
+    m0 = f32x4.pmax(m0, v128.load(p));
+    m1 = f32x4.pmax(m1, v128.load(p, 16));
   }
   v128.store(state, m0);
   v128.store(state, m1, 16);

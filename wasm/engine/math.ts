@@ -1,4 +1,5 @@
-// Vector functions, good to about 1e-7 relative (2e-6 deep in the tails of gelu).
+// Vector functions, good to about 1e-7 relative (2e-6 deep in the tails of gelu). `pmax` and `pmin`
+// are one instruction on x86, where `max` and `min` take six; with x first they let NaN through.
 import { ACT_GELU, ACT_QUICK_GELU, ACT_RELU, ACT_SILU, ACT_TANH } from './layout';
 
 // @ts-ignore: decorator
@@ -11,17 +12,16 @@ export function fma(a: v128, b: v128, c: v128): v128 {
 // @ts-ignore: decorator
 @inline
 export function exp2(x: v128): v128 {
-  x = f32x4.max(x, f32x4.splat(-126));
+  x = f32x4.pmax(x, f32x4.splat(-126));
   // Adding 1.5·2^23 rounds to the nearest integer and leaves it in the low bits.
   const shifted = f32x4.add(x, f32x4.splat(12582912));
   const f = f32x4.sub(x, f32x4.sub(shifted, f32x4.splat(12582912)));
-  // Minimax polynomial of 2^f on [-1/2, 1/2].
-  let p = fma(f, f32x4.splat(1.535336188319500e-4), f32x4.splat(1.339887440266574e-3));
-  p = fma(f, p, f32x4.splat(9.618437357674640e-3));
-  p = fma(f, p, f32x4.splat(5.550332471162809e-2));
-  p = fma(f, p, f32x4.splat(2.402264791363012e-1));
-  p = fma(f, p, f32x4.splat(6.931472028550421e-1));
-  p = fma(f, p, f32x4.splat(1));
+  // Minimax polynomial of 2^f on [-1/2, 1/2]: 7.5e-8 relative (Remez).
+  let p = fma(f, f32x4.splat(1.3276471992602875e-3), f32x4.splat(9.6755413344516913e-3));
+  p = fma(f, p, f32x4.splat(5.5507132734977614e-2));
+  p = fma(f, p, f32x4.splat(2.4022119723840046e-1));
+  p = fma(f, p, f32x4.splat(6.9314696706476053e-1));
+  p = fma(f, p, f32x4.splat(1.0000000716546849));
   return i32x4.add(p, i32x4.shl(shifted, 23));
 }
 
@@ -29,7 +29,7 @@ export function exp2(x: v128): v128 {
 // @ts-ignore: decorator
 @inline
 export function exp(x: v128): v128 {
-  x = f32x4.min(f32x4.max(x, f32x4.splat(-87.3)), f32x4.splat(88));
+  x = f32x4.pmin(f32x4.pmax(x, f32x4.splat(-87.3)), f32x4.splat(88));
   const shifted = f32x4.add(f32x4.mul(x, f32x4.splat(1.44269504)), f32x4.splat(12582912));
   const n = f32x4.sub(shifted, f32x4.splat(12582912));
   // ln 2 in two parts, so that n·ln 2 is taken off without loss (Cody and Waite).
@@ -91,7 +91,7 @@ export function activate(x: v128, kind: i32): v128 {
     case ACT_QUICK_GELU:
       return f32x4.mul(x, sigmoid(f32x4.mul(x, f32x4.splat(1.702))));
     case ACT_RELU:
-      return f32x4.max(x, f32x4.splat(0));
+      return f32x4.pmax(x, f32x4.splat(0));
     case ACT_TANH:
       return tanh(x);
     default:
