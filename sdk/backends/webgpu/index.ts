@@ -1,14 +1,17 @@
 import type { FuseOptions, Graph, Param } from '../../graph/index.ts';
 import type { Backend, Program, WeightDtype, Weights } from '../backend.ts';
 import { openDevice, type Device, type DeviceOptions } from './device.ts';
+import { Lowering } from './lowering.ts';
 import { Pace } from './pace.ts';
 import { Pipelines } from './pipelines.ts';
 import { WebGPUProgram } from './program.ts';
 import type { KernelSources } from './shader.ts';
-import type { Choice, Product } from './tiles.ts';
+import { guess, type Choice, type Product } from './tiles.ts';
+import { Tuner, type TuningStore } from './tuner.ts';
 import { WebGPUWeights } from './weights.ts';
 
 export type { KernelSources } from './shader.ts';
+export type { TuningStore } from './tuner.ts';
 
 export interface WebGPUOptions extends DeviceOptions {
   /** The WGSL files of `kernels/` by name, without `.wgsl`. */
@@ -21,12 +24,18 @@ export interface WebGPUOptions extends DeviceOptions {
   readonly headWords?: number;
   /** Write inner loops out; default on every device but software ones. */
   readonly unroll?: boolean;
-  /** Picks tiles instead of the built-in choice. */
+  /** Picks tiles instead of the built-in choice and the tuner. */
   readonly choose?: (product: Product) => Choice;
+  /** Measure tiles at first load (up to 2 s); default on every device but software ones. */
+  readonly tune?: boolean;
+  /** Where measurements are kept for the next visit. */
+  readonly store?: TuningStore;
 }
 
-/** Work that takes well under 50 ms on a phone's GPU, and on a CPU that plays one. */
-const MAX_FLOPS = 2e9;
+/** A dispatch should take this many ms at most, at half the speed that was measured. */
+const DISPATCH_TIME = 50;
+/** Work of one dispatch where nothing was measured: on a phone's GPU, and on a CPU that plays one. */
+const MAX_FLOPS = 1e10;
 const MAX_FLOPS_SLOW = 1e8;
 /** Twice as many registers of four must not spill; software compiles long bodies for minutes. */
 const HEAD_WORDS = 16;
@@ -50,6 +59,7 @@ export class WebGPUBackend implements Backend {
   readonly pipelines: Pipelines;
   readonly #options: WebGPUOptions;
   readonly #pace: Pace;
+  readonly #tuner: Tuner;
 
   constructor(device: Device, options: WebGPUOptions) {
     this.device = device;
@@ -59,28 +69,50 @@ export class WebGPUBackend implements Backend {
       unroll: options.unroll ?? !device.isSlow,
     });
     this.#pace = new Pace(device, device.isSlow ? SPEED_SLOW : SPEED);
+    const build = fingerprint(Object.values(options.kernels).join());
+    this.#tuner = new Tuner(device, this.pipelines, build, { store: options.store });
   }
 
   createWeights(params: Iterable<Param>, dtype: WeightDtype): Promise<Weights> {
     return WebGPUWeights.create(this.device, params, dtype);
   }
 
-  compile(graph: Graph, weights: Weights): Promise<Program> {
-    const { norm = 'loader', choose } = this.#options;
-    const maxFlops = this.#options.maxFlops ?? (this.device.isSlow ? MAX_FLOPS_SLOW : MAX_FLOPS);
-    const headWords =
-      this.#options.headWords ?? (this.device.isSlow ? HEAD_WORDS_SLOW : HEAD_WORDS);
-    return WebGPUProgram.compile(
-      this.device,
-      this.pipelines,
-      this.#pace,
-      graph,
-      weights as WebGPUWeights,
-      { norm, maxFlops, headWords, choose },
-    );
+  async compile(graph: Graph, weights: Weights): Promise<Program> {
+    const gpuWeights = weights as WebGPUWeights;
+    const { device, pipelines } = this;
+    const { norm = 'loader', tune = !device.isSlow } = this.#options;
+    const headWords = this.#options.headWords ?? (device.isSlow ? HEAD_WORDS_SLOW : HEAD_WORDS);
+    const choices = { norm, headWords, maxFlops: Infinity };
+    if (tune && !this.#options.choose) {
+      const products: Product[] = [];
+      const choose = (product: Product): Choice => {
+        products.push(product);
+        return guess(product);
+      };
+      new Lowering(device, graph, gpuWeights.slots, { ...choices, choose });
+      await this.#tuner.prepare(products);
+    }
+    const measured = this.#tuner.speed;
+    if (measured) this.#pace.expect(measured);
+    const maxFlops =
+      this.#options.maxFlops ??
+      (measured ? (measured / 2) * DISPATCH_TIME : device.isSlow ? MAX_FLOPS_SLOW : MAX_FLOPS);
+    const choose = this.#options.choose ?? ((product: Product) => this.#tuner.choose(product));
+    return WebGPUProgram.compile(device, pipelines, this.#pace, graph, gpuWeights, {
+      ...choices,
+      maxFlops,
+      choose,
+    });
   }
 
   async dispose(): Promise<void> {
     this.device.dispose();
   }
+}
+
+/** Of a text, in a few letters (FNV-1a). */
+function fingerprint(text: string): string {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return (hash >>> 0).toString(36);
 }

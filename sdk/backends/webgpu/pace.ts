@@ -2,25 +2,34 @@ import type { Device } from './device.ts';
 
 /** Milliseconds that a submit should take: the page must stay alive, and watchdogs asleep. */
 const TARGET = 120;
-/** Submits that may wait on the GPU at once: one working, one ready behind it. */
-const IN_FLIGHT = 2;
 
 /** Sizes submits by how long earlier ones took, and keeps few of them in flight. */
 export class Pace {
   readonly #device: Device;
+  readonly #inFlight: number;
   /** Cost (see program.ts) per millisecond. */
   #speed: number;
   readonly #waiting: Promise<void>[] = [];
   #free = 0;
+  #measured = false;
 
-  constructor(device: Device, speed: number) {
+  /** @param inFlight submits that may wait on the GPU at once: one working, one ready behind it */
+  constructor(device: Device, speed: number, inFlight = 2) {
     this.#device = device;
+    this.#inFlight = inFlight;
     this.#speed = speed;
   }
 
   /** Cost that the next submit should have. */
   get budget(): number {
     return this.#speed * TARGET;
+  }
+
+  /** Takes a measured speed for the first guess; later submits correct it. */
+  expect(speed: number): void {
+    if (this.#measured) return;
+    this.#measured = true;
+    this.#speed = speed;
   }
 
   /** Call after each submit; resolves when another may follow. */
@@ -38,7 +47,7 @@ export class Pace {
       () => {}, // a lost device is found by the next check
     );
     this.#waiting.push(done);
-    if (this.#waiting.length >= IN_FLIGHT) await this.#waiting.shift();
+    if (this.#waiting.length >= this.#inFlight) await this.#waiting.shift();
   }
 }
 
