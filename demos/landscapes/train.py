@@ -18,7 +18,7 @@ import os
 
 import torch
 
-from training import data, diffusion, evaluate, export, judge, plot, sample, text, tokenizer, vae  # noqa: F401
+from training import data, diffusion, evaluate, export, judge, loop, plot, text, tokenizer, vae
 
 
 def main():
@@ -29,10 +29,13 @@ def main():
     parser.add_argument("--out", default="model", help="the model folder")
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--parts", type=int, default=30, help="data: thousands of training pictures")
+    parser.add_argument("--threads", type=int, default=2, help="processes in training, threads elsewhere")
+    parser.add_argument("--parts", type=int, default=30, help="data, cache-latents: thousands of training pictures")
     parser.add_argument("--count", type=int, default=500, help="evaluate: how many captions")
+    parser.add_argument("--only", nargs="+", default=evaluate.PARTS, choices=evaluate.PARTS, help="evaluate: these parts")
     parser.add_argument("--scale", type=float, default=5.0, help="evaluate, sheet: guidance scale")
+    parser.add_argument("--again", action="store_true", help="cache-latents: replace them, the encoder having improved")
+    parser.add_argument("--decoder", action="store_true", help="vae: go on with the decoder alone")
     parser.add_argument("--fast", action="store_true", help="evaluate, sheet: bf16 instead of float32")
     parser.add_argument("--sheet", default="sheet.jpg", help="sheet: where it goes")
     given = parser.parse_args()
@@ -45,21 +48,24 @@ def main():
     elif given.stage == "tokenizer":
         tokenizer.train(given.work, given.seed)
     elif given.stage == "vae":
-        vae.train(given.work, given.minutes, given.seed)
+        loop.together(vae.train, given.threads, given.work, given.minutes, given.seed, given.decoder)
     elif given.stage == "cache-latents":
-        vae.cache(given.work)
+        if given.again or not os.path.exists(os.path.join(given.work, "encoder.pt")):
+            vae.freeze(given.work)
+        vae.cache(given.work, 1000 * given.parts, given.again)
     elif given.stage == "text":
-        text.train(given.work, given.minutes, tokenizer.load(given.work), given.seed)
+        loop.together(text.train, given.threads, given.work, given.minutes, tokenizer.load(given.work), given.seed)
     elif given.stage == "diffusion":
-        diffusion.train(given.work, given.minutes, tokenizer.load(given.work), given.seed)
+        loop.together(diffusion.train, given.threads, given.work, given.minutes, tokenizer.load(given.work), given.seed)
     elif given.stage == "export":
         print(export.export(given.work, given.out, tokenizer.load(given.work)), "bytes of weights")
     elif given.stage == "judge":
-        judge.train(given.work, given.minutes, given.seed)
+        loop.together(judge.train, given.threads, given.work, given.minutes, given.seed)
     elif given.stage == "evaluate":
         raw = os.path.join(given.work, "model-raw")
-        export.export(given.work, raw, tokenizer.load(given.work), averaged=False)
-        evaluate.run(given.work, given.out, raw, given.count, given.scale, given.fast)
+        if "raw" in given.only:
+            export.export(given.work, raw, tokenizer.load(given.work), averaged=False)
+        evaluate.run(given.work, given.out, raw, given.count, given.scale, given.fast, given.only)
     elif given.stage == "sheet":
         evaluate.sheet(given.work, given.out, given.sheet, given.scale, fast=given.fast)
     elif given.stage == "plot":

@@ -1,7 +1,6 @@
 """Stage `evaluate`: every line that the model must show, measured on held-out captions."""
 import json
 import os
-import time
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -55,33 +54,44 @@ def strength(model, judge, work, scale, count):
     return out
 
 
-def run(work, folder, raw=None, count=500, scale=5.0, fast=False, scales=(1.0, 2.0, 3.0, 5.0, 7.5), out=None):
+PARTS = ("judge", "vae", "adherence", "scales", "raw", "negative", "strength")
+
+
+def run(work, folder, raw, count=500, scale=5.0, fast=False, parts=PARTS, scales=(1.0, 2.0, 3.5, 7.5)):
+    """Measure the named parts; each result is merged into report.json, so that parts may run side by side."""
     judge, model = judging.load(work), Model(folder, fast)
-    began, report = time.time(), dict(captions=count, steps=25, scale=scale)
+    held, scenes = data.load(os.path.join(work, "data"), "held")
+    told = prompts(work, count)
+    path = os.path.join(work, "report.json")
 
     def note(name, value):
+        report = json.load(open(path)) if os.path.exists(path) else {}
         report[name] = value
-        report["seconds"] = round(time.time() - began)
-        print(name, json.dumps(value), f"({report['seconds']} s)", flush=True)
-        with open(out or os.path.join(work, "report.json"), "w") as f:
+        with open(path, "w") as f:
             json.dump(report, f, indent=1)
+        print(name, json.dumps(value), flush=True)
 
-    held, scenes = data.load(os.path.join(work, "data"), "held")
-    note("judge_on_painter", judging.check(judge, held, scenes))
-    db = psnr(model.vae, held[:256]).numpy()
-    by = {w: float(np.mean([d for d, s in zip(db, scenes) if s["weather"] == w])) for w in WEATHERS}
-    note("vae_psnr", dict(mean=float(db.mean()), least=float(db.min()), **by))
-    told = prompts(work, count)
-    note("adherence", adherence(model, judge, told, scale))
-    for s in scales:
-        if s != scale:
-            note(f"adherence_scale_{s}", adherence(model, judge, told[:max(count // 4, 1)], s))
-    if raw:
-        note("adherence_raw_weights", adherence(Model(raw, fast), judge, told[:count // 2], scale))
-        note("adherence_ema_same_captions", adherence(model, judge, told[:count // 2], scale))
-    note("negative_prompt", negative(model, judge, scale, max(count // 4, 1)))
-    note("strength", strength(model, judge, work, scale, min(64, count)))
-    return report
+    if "judge" in parts:
+        note("judge on painted pictures", dict(pictures=len(held), **judging.check(judge, held, scenes)))
+    if "vae" in parts:
+        db = psnr(model.vae, held[:256]).numpy()
+        by = {w: float(np.mean([d for d, s in zip(db, scenes) if s["weather"] == w])) for w in WEATHERS}
+        note("vae round trip, dB", dict(pictures=256, mean=float(db.mean()), least=float(db.min()), **by))
+    if "adherence" in parts:
+        note("adherence", dict(captions=count, scale=scale, **adherence(model, judge, told, scale)))
+    if "scales" in parts:
+        for s in scales:
+            some = told[:max(count // 4, 1)]
+            note(f"adherence at scale {s}", dict(captions=len(some), **adherence(model, judge, some, s)))
+    if "raw" in parts:
+        some = told[:max(count // 2, 1)]
+        note("raw weights", dict(captions=len(some), **adherence(Model(raw, fast), judge, some, scale)))
+        note("averaged weights, same captions", dict(captions=len(some), **adherence(model, judge, some, scale)))
+    if "negative" in parts:
+        some = max(count // 4, 1)
+        note("negative prompt", dict(prompts=some, **negative(model, judge, scale, some)))
+    if "strength" in parts:
+        note("strength", strength(model, judge, work, scale, min(64, count)))
 
 
 def sheet(work, folder, path, scale=5.0, seed=7, fast=False):

@@ -48,9 +48,9 @@ def export(work, folder, tokenizer, averaged=True):
     state = loop.load(os.path.join(work, "diffusion.pt"))
     unet, encoder = diffusion.build(), text.build(tokenizer)
     unet.load_state_dict(state["unet"])
-    encoder.load_state_dict(state["encoder"])
+    encoder.load_state_dict(loop.load(os.path.join(work, "text.pt"))["model"])
     if averaged:
-        for live, kept in zip([*unet.parameters(), *encoder.parameters()], state["kept"]):
+        for live, kept in zip(unet.parameters(), state["kept"]):
             live.data.copy_(kept)
     os.makedirs(folder, exist_ok=True)
     _part(folder, "unet", unet, "diffusion_pytorch_model.safetensors")

@@ -60,15 +60,16 @@ def fold(judge):
     return plain.eval()
 
 
-def train(work, minutes, seed=0, batch=96, peak=3e-3):
+def train(team, work, minutes, seed=0, batch=48, peak=3e-3):
     torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
     pictures, scenes = data.load(os.path.join(work, "data"), "train")
     wanted = torch.tensor([truth(s) for s in scenes])
     judge = Judge()
-    optimizer = muon.Muon([dict(params=list(judge.parameters()))], lr=peak)
-    budget, log, step = loop.Budget(minutes), loop.Log(os.path.join(work, "logs", "judge.jsonl")), 0
-    while budget.share < 1:
+    optimizer = muon.Muon([dict(params=list(judge.parameters()))], lr=peak, team=team)
+    budget, log, step = loop.Budget(minutes), loop.Log(os.path.join(work, "logs", "judge.jsonl"), team.rank > 0), 0
+    torch.manual_seed(seed + 1 + team.rank)
+    rng, share = np.random.default_rng(seed + 1 + team.rank), 0.0
+    while share < 1:
         pick = np.sort(rng.integers(0, len(pictures), batch))
         x = tensor(pictures[pick])
         # Some pictures are softened, some get noise: any autoencoder does a little of both.
@@ -76,17 +77,20 @@ def train(work, minutes, seed=0, batch=96, peak=3e-3):
         x = torch.lerp(x, soft, torch.rand(batch, 1, 1, 1) * (torch.rand(batch, 1, 1, 1) < 0.5))
         x = x + torch.randn_like(x) * torch.rand(batch, 1, 1, 1) * 0.05
         for group in optimizer.param_groups:
-            group["lr"] = budget.rate(step, peak, warmup=50)
+            group["lr"] = budget.rate(share, step, peak, warmup=50)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             scores = judge(x)
         goal = wanted[pick]
         loss = sum(F.cross_entropy(s.float(), goal[:, i], ignore_index=-1, label_smoothing=0.02) for i, s in enumerate(scores))
         loss.backward()
+        share, = team.average(list(judge.parameters()), budget.share)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         step += 1
         if step % 50 == 0:
             log.write(step=step, seconds=budget.spent, loss=loss.item())
+    if team.rank > 0:
+        return
     folder = os.path.join(work, "judge")
     os.makedirs(folder, exist_ok=True)
     plain = fold(judge)

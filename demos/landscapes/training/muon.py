@@ -25,7 +25,7 @@ def orthogonal(g, steps=5):
 class Muon(torch.optim.Optimizer):
     """One optimizer for both kinds; `scale` of a group multiplies the learning rate."""
 
-    def __init__(self, groups, lr, momentum=0.95, weight_decay=0.01):
+    def __init__(self, groups, lr, momentum=0.95, weight_decay=0.01, team=None):
         split = []
         for group in groups:
             for matrix in (True, False):
@@ -33,11 +33,10 @@ class Muon(torch.optim.Optimizer):
                 if chosen:
                     split.append(dict(params=chosen, scale=group.get("scale", 1.0), matrix=matrix))
         super().__init__(split, dict(lr=lr, momentum=momentum, weight_decay=weight_decay))
-        self.steps = 0
+        self.team = team
 
     @torch.no_grad()
     def step(self):
-        self.steps += 1
         for group in self.param_groups:
             parameters = [p for p in group["params"] if p.grad is not None]
             rate = group["lr"] * group["scale"]
@@ -52,12 +51,17 @@ class Muon(torch.optim.Optimizer):
             state["momentum"].lerp_(p.grad, 1 - group["momentum"])
             update = p.grad.lerp(state["momentum"], group["momentum"])
             alike.setdefault((p.shape[0], p[0].numel()), []).append((p, update.reshape(p.shape[0], -1)))
-        for (rows, columns), members in alike.items():
-            whole = orthogonal(torch.stack([u for _, u in members]))
-            size = 0.2 * max(rows, columns) ** 0.5
-            for (p, _), update in zip(members, whole):
+        # A team shares the work: each member orthogonalises every other stack of matrices.
+        order = sorted(alike.items(), key=lambda item: -item[0][0] * item[0][1] * min(item[0]) * len(item[1]))
+        size, rank = (self.team.size, self.team.rank) if self.team else (1, 0)
+        whole = [torch.stack([u for _, u in members]) for _, members in order]
+        whole = [orthogonal(w) if i % size == rank else torch.zeros_like(w) for i, w in enumerate(whole)]
+        if size > 1:
+            whole = self.team.gather(whole)
+        for ((rows, columns), members), updates in zip(order, whole):
+            for (p, _), update in zip(members, updates):
                 p.mul_(1 - rate * group["weight_decay"])
-                p.add_(update.view_as(p), alpha=-rate * size)
+                p.add_(update.view_as(p), alpha=-rate * 0.2 * max(rows, columns) ** 0.5)
 
     def _vectors(self, parameters, rate, group):
         for p in parameters:

@@ -64,15 +64,20 @@ def build(tokenizer):
         initializer_factor=1.0, attention_dropout=0.0))
 
 
-def train(work, minutes, tokenizer, seed=0, batch=64, peak=2e-3):
+def train(team, work, minutes, tokenizer, seed=0, batch=64, peak=2e-3):
     torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
     ids, facts = captions(work)
     ids, facts = ids.reshape(-1, 77), facts.reshape(-1, facts.shape[-1])
     model, heads = build(tokenizer), nn.Linear(WIDTH, sum(SIZES))
+    path, earlier = os.path.join(work, "text.pt"), 0
+    state = loop.load(path)
+    if state:  # a second run goes on from the first
+        model.load_state_dict(state["model"])
+        heads.load_state_dict(state.get("heads", heads.state_dict()))
+        earlier = state["step"]
     parameters = [*model.parameters(), *heads.parameters()]
-    optimizer = muon.Muon([dict(params=parameters)], lr=peak)
-    budget, log, step = loop.Budget(minutes), loop.Log(os.path.join(work, "logs", "text.jsonl")), 0
+    optimizer = muon.Muon([dict(params=parameters)], lr=peak, team=team)
+    budget, log, step = loop.Budget(minutes), loop.Log(os.path.join(work, "logs", "text.jsonl"), team.rank > 0), 0
     end = tokenizer.eos_token_id
     held = slice(len(ids) - 512, len(ids))
 
@@ -88,7 +93,9 @@ def train(work, minutes, tokenizer, seed=0, batch=64, peak=2e-3):
     def first_end(token):
         return (token == end).int().argmax(1)
 
-    while budget.share < 1:
+    torch.manual_seed(seed + 1 + team.rank)
+    rng, share = np.random.default_rng(seed + 1 + team.rank), 0.0
+    while share < 1:
         pick = rng.integers(0, len(ids) - 512, batch)
         token, wanted = torch.from_numpy(ids[pick].astype(np.int64)), torch.from_numpy(facts[pick].astype(np.int64))
         first = first_end(token)
@@ -97,16 +104,18 @@ def train(work, minutes, tokenizer, seed=0, batch=64, peak=2e-3):
             token = token[:, :int(first.max()) + 2]
         at = first + (torch.rand(batch) * (token.shape[1] - first)).long() * (torch.rand(batch) < 0.5)
         for group in optimizer.param_groups:
-            group["lr"] = budget.rate(step, peak)
+            group["lr"] = budget.rate(share, step, peak)
         loss, right = score(token, wanted, at)
         loss.backward()
+        share, = team.average(parameters, budget.share)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         step += 1
-        if step % 50 == 0:
+        if step % 50 == 0 and team.rank == 0:
             with torch.no_grad():
                 token, wanted = torch.from_numpy(ids[held].astype(np.int64)), torch.from_numpy(facts[held].astype(np.int64))
                 held_loss, held_right = score(token, wanted, first_end(token))
-            log.write(step=step, seconds=budget.spent, loss=loss.item(), held_loss=held_loss.item(), held_right=held_right)
-    loop.save(os.path.join(work, "text.pt"), model=model.state_dict(), step=step, spent=budget.spent)
+            log.write(step=earlier + step, seconds=budget.spent, loss=loss.item(), held_loss=held_loss.item(), held_right=held_right)
+    if team.rank == 0:
+        loop.save(path, model=model.state_dict(), heads=heads.state_dict(), step=earlier + step)
