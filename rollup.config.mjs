@@ -1,6 +1,7 @@
 // dist/index.js is the page side, dist/worker.js everything else; each is one self-contained file,
 // so that it also runs from a CDN, from a blob and in a nested worker.
 import { cpSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { nodeResolve } from '@rollup/plugin-node-resolve';
 import dts from 'rollup-plugin-dts';
 import esbuild from 'rollup-plugin-esbuild';
@@ -23,6 +24,28 @@ const kernels = () => ({
         .trim();
     }
     return `export default ${JSON.stringify(sources)};`;
+  },
+});
+
+/** For the script that brings everything along: the worker's text, the WebAssembly, and who uses them. */
+const inline = () => ({
+  name: 'inline',
+  resolveId(id, from) {
+    if (id === 'virtual:worker' || id === 'virtual:wasm') return id;
+    const swapped = /^\.\/(?:worker\/)?(assets|ladder)\.ts$/.exec(id);
+    return swapped && !from.includes('inline')
+      ? resolve(`sdk/worker/inline/${swapped[1]}.ts`)
+      : null;
+  },
+  load(id) {
+    if (id === 'virtual:worker') {
+      const script = readFileSync('dist/worker.js', 'utf8').replace(/\/\/# sourceMappingURL.*/, '');
+      return `export default ${JSON.stringify(script)};`;
+    }
+    if (id !== 'virtual:wasm') return null;
+    const files = readdirSync('build/wasm').filter((name) => name.endsWith('.wasm'));
+    const entries = files.map((name) => [name, readFileSync(`build/wasm/${name}`, 'base64')]);
+    return `export default ${JSON.stringify(Object.fromEntries(entries))};`;
   },
 });
 
@@ -52,9 +75,15 @@ const copyAssets = () => ({
 const worker = code('sdk/worker/worker.ts', 'dist/worker.js');
 worker.plugins.push(copyAssets());
 
+const everything = code('sdk/index.ts', 'dist/inline.js');
+everything.plugins.unshift(inline());
+// A map of the worker's text would be of no use, and longer than all else.
+everything.output.sourcemap = false;
+
 export default [
   code('sdk/index.ts', 'dist/index.js'),
   worker,
+  everything,
   types('sdk/index.ts', 'dist/index.d.ts'),
   types('sdk/worker/worker.ts', 'dist/worker.d.ts'),
 ];

@@ -70,26 +70,32 @@ async function loadPipeline(
   return Pipeline.load(source, backend, { dtype, signal });
 }
 
-async function compile(url: string, signal: AbortSignal): Promise<WebAssembly.Module> {
-  let bytes: ArrayBuffer;
-  try {
-    const response = await fetch(url, { signal });
-    if (!response.ok) throw new Error(`status ${response.status}`);
-    bytes = await response.arrayBuffer();
-  } catch (cause) {
-    throw new SDError(
-      'NETWORK',
-      `${url} could not be fetched. It belongs to the SDK: serve the wasm folder next to its script.`,
-      { cause, retryable: true },
-    );
-  }
+async function compile(
+  asset: string | ArrayBuffer,
+  signal: AbortSignal,
+): Promise<WebAssembly.Module> {
+  const bytes = typeof asset === 'string' ? await download(asset, signal) : asset;
   try {
     return await WebAssembly.compile(bytes);
   } catch (cause) {
     throw new SDError(
       'BACKEND_UNAVAILABLE',
-      `${url} does not compile. A Content-Security-Policy must allow 'wasm-unsafe-eval' in script-src.`,
+      "The tokenizer does not compile. A Content-Security-Policy must allow 'wasm-unsafe-eval' in script-src.",
       { cause },
+    );
+  }
+}
+
+async function download(url: string, signal: AbortSignal): Promise<ArrayBuffer> {
+  try {
+    const response = await fetch(url, { signal });
+    if (!response.ok) throw new Error(`status ${response.status}`);
+    return await response.arrayBuffer();
+  } catch (cause) {
+    throw new SDError(
+      'NETWORK',
+      `${url} could not be fetched. It belongs to the SDK: serve the wasm folder next to its script.`,
+      { cause, retryable: true },
     );
   }
 }

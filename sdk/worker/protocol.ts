@@ -10,12 +10,6 @@ export interface ReadyMessage {
   readonly sd: 'ready';
   readonly version: string;
 }
-/** A worker whose script could not be fetched or broke. */
-export interface FailedMessage {
-  readonly sd: 'failed';
-  readonly message: string;
-}
-export type HandshakeMessage = ReadyMessage | FailedMessage;
 /** Asks for a ready: the first one comes before anyone listens where an app made the worker. */
 export interface HelloMessage {
   readonly sd: 'hello';
@@ -34,10 +28,10 @@ export interface LockedMessage {
   readonly sd: 'locked';
 }
 
-/** Absolute URLs of the files next to the page's script; a worker from a blob knows none. */
+/** The files that the worker needs; URLs are absolute, since a worker from a blob has no place. */
 export interface Assets {
-  /** By file name, such as `tokenizer.wasm`. */
-  readonly wasm: Readonly<Record<string, string>>;
+  /** URLs or contents, by file name, such as `tokenizer.wasm`. */
+  readonly wasm: Readonly<Record<string, string | ArrayBuffer>>;
   /** CLIP's byte-pair merges, for checkpoints that are one file. */
   readonly merges: string;
 }

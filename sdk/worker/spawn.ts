@@ -1,6 +1,8 @@
 import { SDError } from '../errors.ts';
 import { VERSION } from '../version.ts';
-import type { HandshakeMessage, HelloMessage } from './protocol.ts';
+import { ladder } from './ladder.ts';
+import type { HelloMessage, ReadyMessage } from './protocol.ts';
+import { start, type Rung } from './start.ts';
 
 /**
  * A worker of the app's own making that runs `stable-diffusion-web/worker`: its URL, a function that
@@ -10,12 +12,6 @@ export type WorkerSource = string | URL | (() => Worker | Promise<Worker>) | Wor
 
 /** How long a worker may take to say that it is ready, in ms: a fetch of some 100 KB. */
 const PATIENCE = 20_000;
-const NAME = 'stable-diffusion-web';
-
-interface Rung {
-  readonly name: string;
-  make(): Worker | Promise<Worker>;
-}
 
 /**
  * Starts a worker by the first way that the page's origin and Content-Security-Policy allow, and
@@ -56,69 +52,6 @@ function given(source: WorkerSource): Rung {
   return { name: 'the given worker', make: () => source };
 }
 
-function ladder(): Rung[] {
-  const script = new URL('./worker.js', import.meta.url).href;
-  const rungs: Rung[] = [
-    {
-      name: 'same origin',
-      // Verbatim for bundlers: they find no worker behind a variable.
-      make: () =>
-        new Worker(new URL('./worker.js', import.meta.url), {
-          type: 'module',
-          name: 'stable-diffusion-web',
-        }),
-    },
-  ];
-  if ('trustedTypes' in globalThis)
-    rungs.push({ name: 'same origin, Trusted Types', make: () => start(script) });
-  // A worker from another origin is refused, but a blob of ours may import one. `import()` and not a
-  // static import: the first is checked against script-src, the second against worker-src.
-  // Messages that come before the module has run are kept for it.
-  const bootstrap = `
-    const early = [];
-    const keep = ({ data }) => early.push(data);
-    addEventListener('message', keep);
-    import(${JSON.stringify(script)}).then(
-      () => {
-        removeEventListener('message', keep);
-        for (const data of early) dispatchEvent(new MessageEvent('message', { data }));
-      },
-      (error) => postMessage({ sd: 'failed', message: String(error) }),
-    );`;
-  rungs.push({
-    name: 'blob',
-    // Not revoked: the engine's threads start from the same URL.
-    make: () => start(URL.createObjectURL(new Blob([bootstrap], { type: 'text/javascript' }))),
-  });
-  // Where the page's origin is opaque (a sandboxed frame) blobs start no module workers.
-  if (globalThis.origin === 'null')
-    rungs.push({
-      name: 'data URL',
-      make: () => start(`data:text/javascript,${encodeURIComponent(bootstrap)}`),
-    });
-  return rungs;
-}
-
-/** Starts a worker at a URL that is known only now; pages with Trusted Types want our policy's word. */
-function start(url: string): Worker {
-  return new Worker(trusted(url), { type: 'module', name: NAME });
-}
-
-interface TrustedTypes {
-  createPolicy(
-    name: string,
-    rules: { createScriptURL(url: string): string },
-  ): { createScriptURL(url: string): string };
-}
-let policy: ReturnType<TrustedTypes['createPolicy']> | undefined;
-
-function trusted(url: string): string {
-  const { trustedTypes } = globalThis as { trustedTypes?: TrustedTypes };
-  if (!trustedTypes) return url;
-  policy ??= trustedTypes.createPolicy(NAME, { createScriptURL: (safe) => safe });
-  return policy.createScriptURL(url);
-}
-
 /** Resolves when the worker says it is ready; an Error means that the next way may be tried. */
 function handshake(worker: Worker): Promise<void> {
   return new Promise((done, fail) => {
@@ -133,8 +66,7 @@ function handshake(worker: Worker): Promise<void> {
     const timer = setTimeout(() => end(new Error(`no answer in ${PATIENCE / 1000} s`)), PATIENCE);
     worker.addEventListener(
       'message',
-      ({ data }: MessageEvent<HandshakeMessage>) => {
-        if (data?.sd === 'failed') end(new Error(data.message));
+      ({ data }: MessageEvent<ReadyMessage>) => {
         if (data?.sd !== 'ready') return;
         if (data.version === VERSION) end();
         else

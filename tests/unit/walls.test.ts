@@ -31,7 +31,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 };
 
 /** Of sdk/worker: what runs on the page, or on both sides. */
-const WORKER_PAGE = ['protocol', 'remote', 'spawn', 'assets', 'errors'];
+const WORKER_PAGE = [
+  ...['protocol', 'remote', 'errors', 'spawn', 'ladder', 'start', 'assets', 'inline'],
+];
 
 function roomOf(path: string): string {
   if (path.startsWith('wasm/')) return 'wasm';
