@@ -1,5 +1,5 @@
 import type { AddedToken } from './special-tokens.ts';
-import { SPACE, trimEnd, trimStart } from './white-space.ts';
+import { SPACE, trimEnd, trimStart } from './python-regex.ts';
 
 /** A piece of text: an added token with its id, or text still to be encoded. */
 export interface Piece {

@@ -1,5 +1,5 @@
 import { byteCharacters } from './vocabulary.ts';
-import { trim } from './white-space.ts';
+import { trim } from './python-regex.ts';
 
 const BYTES = new Map([...byteCharacters()].map(([byte, char]) => [char, byte]));
 

@@ -1,5 +1,5 @@
 import { SDError } from '../../errors.ts';
-import { SPACE, WORD } from './python-regex.ts';
+import { SPACE, WORD } from '../../tokenizer/python-regex.ts';
 
 /** A run of text and how much attention it gets. */
 export interface WeightedText {

@@ -1,4 +1,4 @@
-import { WORD } from './python-regex.ts';
+import { WORD } from '../../tokenizer/python-regex.ts';
 
 /** A LoRA that a prompt names, with its strength for the text encoder and for the UNet. */
 export interface LoraReference {

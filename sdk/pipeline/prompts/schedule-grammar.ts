@@ -1,4 +1,4 @@
-import { SPACE } from './python-regex.ts';
+import { SPACE } from '../../tokenizer/python-regex.ts';
 
 // The grammar of scheduled prompts, which is that of A1111's prompt_parser.py:
 //

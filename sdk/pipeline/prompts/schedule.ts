@@ -1,6 +1,6 @@
 import { parseSchedule } from './schedule-grammar.ts';
 import type { ScheduleNode } from './schedule-grammar.ts';
-import { SPACE, WORD } from './python-regex.ts';
+import { SPACE, WORD } from '../../tokenizer/python-regex.ts';
 
 /** A text, and the last step (counted from 1) that uses it. */
 export interface ScheduledText {

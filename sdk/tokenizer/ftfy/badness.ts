@@ -1,8 +1,5 @@
-import { SPACE as S } from '../white-space.ts';
+import { SPACE as S, WORD as W } from '../python-regex.ts';
 import { CATEGORY as C } from './tables.ts';
-
-/** Python's `\w` for str. */
-const W = '[\\p{L}\\p{N}_]';
 
 /** ftfy's BADNESS_RE: neighbours that hardly ever occur except in text decoded wrongly. */
 const PATTERNS = [
