@@ -1,9 +1,51 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { brotliCompressSync } from 'node:zlib';
 import { VERSION } from '../../sdk/version.ts';
 
+interface Manifest {
+  readonly version: string;
+  readonly exports: Record<string, string | { types: string; default: string }>;
+  readonly dependencies: Record<string, string>;
+  readonly scripts: Record<string, string>;
+}
+const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as Manifest;
+
 test('the version in the code is the one in package.json', () => {
-  const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
   assert.equal(VERSION, manifest.version);
+});
+
+test('everything that package.json exports was built, types first', () => {
+  for (const [name, target] of Object.entries(manifest.exports)) {
+    const files = typeof target === 'string' ? [target] : Object.values(target);
+    if (typeof target !== 'string') assert.deepEqual(Object.keys(target), ['types', 'default']);
+    for (const file of files)
+      assert.ok(existsSync(file.replace(/\*$/, '')), `${name}: ${file} is not there`);
+  }
+});
+
+test('a server can import the package', async () => {
+  for (const file of ['index', 'inline']) {
+    const path = `../../dist/${file}.js`;
+    const { StableDiffusion, isSDError } = (await import(
+      path
+    )) as typeof import('../../sdk/index.ts');
+    assert.equal(typeof StableDiffusion.load, 'function');
+    const { backend, wasm } = await StableDiffusion.availability();
+    assert.equal(typeof wasm.available, 'boolean');
+    assert.ok(backend === undefined || backend === 'wasm' || backend === 'webgpu');
+    await assert.rejects(StableDiffusion.load([]), (error) => isSDError(error));
+  }
+});
+
+test('nothing runs when the package is installed, and it has two dependencies', () => {
+  for (const script of ['preinstall', 'install', 'postinstall', 'prepare'])
+    assert.equal(manifest.scripts[script], undefined);
+  assert.deepEqual(Object.keys(manifest.dependencies), ['comlink', 'idb-keyval']);
+});
+
+test('what a page loads at first stays small', () => {
+  const size = brotliCompressSync(readFileSync('dist/index.js')).length;
+  assert.ok(size <= 12 * 1024, `${size} bytes`);
 });
