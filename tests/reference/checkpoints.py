@@ -218,4 +218,5 @@ def main():
     print(sum(f.stat().st_size for f in OUT.rglob("*.gz")), "bytes")
 
 
-main()
+if __name__ == "__main__":
+    main()
