@@ -48,7 +48,7 @@ lane('norms applied by a step of their own', { storage: 'f32', norm: 'apply' }, 
 lane('dispatches of little work', { storage: 'f32', maxFlops: 1000 }, 'f32', all);
 lane(
   'bindings and buffers smaller than most tensors',
-  { storage: 'f16x2', maxBinding: 4096, maxBuffer: 16384 },
+  { storage: 'f16x2', maxBinding: 4096, maxBuffer: 65536 },
   'f16',
   convolutions.filter(({ windows }) => windows),
 );
