@@ -15,10 +15,15 @@ const CHROMIUM_ARGS = [
   '--use-webgpu-adapter=swiftshader',
 ];
 
-/** Files named `*.plain.test.ts` run, by themselves, on pages that are not cross-origin isolated. */
-const plain = process.env.SD_PLAIN === '1';
+/**
+ * Files named `*.KIND.test.ts` run by themselves: `plain` on pages that are not cross-origin isolated,
+ * `gpu` because software that plays a GPU takes minutes.
+ */
+const KINDS = ['plain', 'gpu'];
+const kind = process.env.SD_KIND;
+const files = (name) => `tests/browser/**/*${name}.test.ts`;
 const isolate = (context, next) => {
-  if (!plain) {
+  if (kind !== 'plain') {
     context.set('Cross-Origin-Opener-Policy', 'same-origin');
     context.set('Cross-Origin-Embedder-Policy', 'require-corp');
   }
@@ -53,15 +58,13 @@ const counts = () => {
 };
 
 export default {
-  files: plain
-    ? ['tests/browser/**/*.plain.test.ts']
-    : ['tests/browser/**/*.test.ts', '!tests/browser/**/*.plain.test.ts'],
+  files: kind ? [files(`.${kind}`)] : [files(''), ...KINDS.map((one) => `!${files(`.${one}`)}`)],
   rootDir: '.',
   nodeResolve: true,
   concurrency: 1,
-  testsFinishTimeout: 300_000,
+  testsFinishTimeout: 900_000,
   browserStartTimeout: 60_000,
-  testFramework: { config: { ui: 'bdd', timeout: 120_000 } },
+  testFramework: { config: { ui: 'bdd', timeout: kind === 'gpu' ? 600_000 : 120_000 } },
   middleware: [isolate],
   plugins: [esbuildPlugin({ ts: true, target: 'es2022' })],
   reporters: [defaultReporter({ reportTestResults: true, reportTestProgress: false }), counts()],

@@ -17,7 +17,8 @@ const suites = {
   parity: node('tests/parity'),
   faults: node('tests/faults'),
   chromium: browser('chromium'),
-  plain: browser('chromium', { SD_PLAIN: '1' }),
+  plain: browser('chromium', { SD_KIND: 'plain' }),
+  gpu: browser('chromium', { SD_KIND: 'gpu' }),
   firefox: browser('firefox'),
 };
 const EVERY_TIME = ['unit', 'parity', 'faults', 'chromium', 'plain'];
