@@ -6,6 +6,7 @@ import type { WeightDtype } from '../../sdk/backends/backend.ts';
 import { Graph } from '../../sdk/graph/index.ts';
 import { openGPU, readKernels } from './webgpu-device.ts';
 import { attentions, convolutions, others, products, type Case } from './webgpu-cases.ts';
+import { complaints, modulesOf } from './webgpu-modules.ts';
 import { compare } from './webgpu-ops.ts';
 
 const gpu = await openGPU();
@@ -71,3 +72,17 @@ lane(
   'f32',
   [...attentions.filter(({ title }) => title.endsWith(' 40')), ...products.filter(isCore)],
 );
+
+test('the compiler takes every kernel in every form', { skip: !gpu }, async () => {
+  const backend = await createWebGPUBackend({ gpu, kernels });
+  for (const [storage, weights] of [
+    ['f32', 'i8'],
+    ['f16', 'f16'],
+    ['f16x2', 'f32'],
+  ] as const) {
+    const modules = modulesOf(all, kernels, storage, weights);
+    assert.ok(modules.size > 100);
+    assert.deepEqual(await complaints(backend.device.gpu, modules), []);
+  }
+  await backend.dispose();
+});

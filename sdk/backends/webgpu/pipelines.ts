@@ -3,6 +3,7 @@ import type { WeightDtype } from '../backend.ts';
 import type { Device } from './device.ts';
 import type { Dispatch } from './dispatch.ts';
 import { KERNELS, type Access, type KernelName } from './kernels.ts';
+import type { Storage } from './layout.ts';
 import { specialise, type KernelSources } from './shader.ts';
 
 /** A compiled kernel and the layout of its bind groups. */
@@ -47,10 +48,8 @@ export class Pipelines {
 
   async #compile({ kernel, constants }: Dispatch, weights: WeightDtype): Promise<Pipeline> {
     const { gpu, storage } = this.#device;
-    const { files, entry, bindings } = KERNELS[kernel];
-    const names = files.map((file) =>
-      file === 'storage' ? `storage-${storage}` : file === 'weights' ? `weights-${weights}` : file,
-    );
+    const { entry, bindings } = KERNELS[kernel];
+    const names = filesOf(kernel, storage, weights);
     const layout = this.#layout(kernel);
     const module = gpu.createShaderModule({
       label: entry,
@@ -89,6 +88,13 @@ export class Pipelines {
     }
     return layout;
   }
+}
+
+/** The files that make a kernel's module, with the variants for how numbers are stored. */
+export function filesOf(kernel: KernelName, storage: Storage, weights: WeightDtype): string[] {
+  return KERNELS[kernel].files.map((file) =>
+    file === 'storage' ? `storage-${storage}` : file === 'weights' ? `weights-${weights}` : file,
+  );
 }
 
 function entriesOf(bindings: Readonly<Record<number, Access>>): [number, Access][] {
