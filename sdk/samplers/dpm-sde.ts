@@ -16,6 +16,7 @@ import {
 } from './sigma-sampler.ts';
 import { logarithms, sigmaDefaults, sigmaTable, sigmaToTimestep } from './sigmas.ts';
 import { difference, divided, weightedSum } from './tensor.ts';
+import { torchLog } from './torch-log.ts';
 
 const f = Math.fround;
 
@@ -135,7 +136,7 @@ class DPMSDE extends SigmaSampler {
 }
 
 /** Time in the SDE's sense, −log σ, and back, in f32. */
-const timeOf = (sigma: number) => -f(Math.log(sigma));
+const timeOf = (sigma: number) => -torchLog(sigma);
 const sigmaAt = (time: number) => f(Math.exp(-time));
 
 /** A seed from the bits of one drawn number. */

@@ -6,6 +6,7 @@ import { doubled, sigmaPath, SigmaSampler, unitScale, type SigmaPath } from './s
 import { logarithms, sigmaDefaults, sigmaTable, sigmaToTimestep } from './sigmas.ts';
 import { difference, divided, weightedSum } from './tensor.ts';
 import { roundHalfEven } from './timesteps.ts';
+import { torchLog } from './torch-log.ts';
 
 const f = Math.fround;
 
@@ -98,6 +99,6 @@ export function kdpm2Path(
 /** exp of torch's `lerp` of the logarithms at ½, which starts from the second. */
 export function geometricMiddle(a: number, b: number): number {
   if (a === 0 || b === 0) return 0;
-  const [logA, logB] = [f(Math.log(a)), f(Math.log(b))];
+  const [logA, logB] = [torchLog(a), torchLog(b)];
   return f(Math.exp(f(logB - 0.5 * f(logB - logA))));
 }

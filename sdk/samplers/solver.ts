@@ -13,6 +13,7 @@ import {
 import { StepIndex } from './step-index.ts';
 import { weightedSum } from './tensor.ts';
 import { limitPrediction, type LimitConfig } from './threshold.ts';
+import { torchLog } from './torch-log.ts';
 import { linspace, roundHalfEven, trailingTimesteps } from './timesteps.ts';
 
 const f = Math.fround;
@@ -100,7 +101,7 @@ export abstract class SolverSampler implements Sampler {
 function pointAt(sigma: number): Point {
   const alpha = f(1 / f(Math.sqrt(f(f(sigma * sigma) + 1))));
   const scaled = f(sigma * alpha);
-  return { alpha, sigma: scaled, lambda: f(f(Math.log(alpha)) - f(Math.log(scaled))) };
+  return { alpha, sigma: scaled, lambda: f(torchLog(alpha) - torchLog(scaled)) };
 }
 
 /** Where the solvers' paths differ. */
