@@ -2,6 +2,7 @@ export type { Availability } from './availability.ts';
 export { SDError, isSDError, type SDErrorCode } from './errors.ts';
 export { GeneratedImage, PixelImage, type ImageInput, type Picture } from './image.ts';
 export type { ModelSource } from './location.ts';
+export type { LoraOption } from './loras.ts';
 export type {
   GenerateOptions,
   PreviewKind,
@@ -20,6 +21,7 @@ export {
   type LoadOptions,
   type StreamItem,
 } from './stable-diffusion.ts';
+export type { StoredModels } from './stored-models.ts';
 export { VERSION } from './version.ts';
 export type { BackendChoice, Dtype, ModelInfo, PartName } from './worker/protocol.ts';
 export type { WorkerSource } from './worker/spawn.ts';

@@ -2,6 +2,7 @@ import { probe, type Availability } from './availability.ts';
 import { isSDError, SDError } from './errors.ts';
 import { GeneratedImage, PixelImage, toPicture } from './image.ts';
 import { locate, type ModelSource } from './location.ts';
+import { locateLoras, type LoraOption } from './loras.ts';
 import {
   validateOptions,
   type CheckedOptions,
@@ -11,6 +12,7 @@ import {
 } from './options.ts';
 import type { Progress } from './progress.ts';
 import { abortError, Queue, type BusyPolicy } from './queue.ts';
+import { storedModels, type StoredModels } from './stored-models.ts';
 import { assets } from './worker/assets.ts';
 import type {
   BackendChoice,
@@ -42,6 +44,8 @@ export interface LoadOptions {
   predictionType?: 'epsilon' | 'v_prediction';
   /** Parts from other places, such as `{ vae: 'https://…/vae.safetensors' }`. */
   parts?: Partial<Record<PartName, ModelSource>>;
+  /** LoRA files to merge into the weights, as many as you like. */
+  loras?: readonly LoraOption[];
   /** At most so many CPU threads. Default: as many as the device has cores. */
   threads?: number;
   /** What a call does while another runs: wait its turn (default), or stop the other (`BUSY`). */
@@ -117,6 +121,9 @@ export class StableDiffusion {
     }
     return handle;
   }
+
+  /** The models that were imported on this device: list, delete, usage. */
+  static readonly models: StoredModels = storedModels;
 
   /** What this browser can do, without loading anything. */
   static availability(): Promise<Availability> {
@@ -267,7 +274,7 @@ export class StableDiffusion {
 
 function loadRequest(source: ModelSource, options: LoadOptions): LoadRequest {
   const { backend = 'auto', dtype = 'f16', keep = true, variant, threads } = options;
-  const { weights = 'ema', predictionType, parts = {} } = options;
+  const { weights = 'ema', predictionType, parts = {}, loras = [] } = options;
   const check = (name: string, value: unknown, all: readonly unknown[]) => {
     if (!all.includes(value))
       throw new SDError(
@@ -290,6 +297,7 @@ function loadRequest(source: ModelSource, options: LoadOptions): LoadRequest {
     parts: Object.fromEntries(
       Object.entries(parts).map(([part, place]) => [part, locate(place)] as const),
     ),
+    loras: locateLoras(loras),
   };
 }
 

@@ -27,6 +27,15 @@ export interface LoraUse {
   readonly text: number;
 }
 
+/** A packed parameter on its way to an engine, from its file or from the cache. */
+export type Mergeable = Omit<PackedParameter, 'fileBytes'>;
+
+/** Which part a tensor of a LoRA file is for, by the prefixes of all spellings. */
+export function loraPart(name: string): LoraPart {
+  if (/^(base_model\.model\.)?(lora_te2_|text_encoder_2\.)/.test(name)) return 'text_encoder_2';
+  return /^(base_model\.model\.)?(lora_te1?_|text_encoder\.)/.test(name) ? 'text_encoder' : 'unet';
+}
+
 /** Kinds of the LyCORIS family with formulas of their own, by what gives them away. */
 const OTHER_KINDS: readonly [RegExp, string][] = [
   [/\.hada_(w\d|t\d)/, 'a LoHa'],
@@ -108,10 +117,10 @@ export function parseLora(
  * untouched, so loading again without the LoRA gives back exactly what was there before.
  */
 export async function* mergeLoras(
-  parameters: AsyncIterable<PackedParameter>,
+  parameters: AsyncIterable<Mergeable>,
   part: LoraPart,
   uses: readonly LoraUse[],
-): AsyncIterable<PackedParameter> {
+): AsyncIterable<Mergeable> {
   for await (const parameter of parameters) {
     const changes = uses.flatMap(({ lora, unet, text }) => {
       const delta = lora.get(part)?.get(parameter.name);
@@ -221,7 +230,7 @@ function valuesOf({ name, dtype, bytes }: RawTensor): Float32Array<ArrayBuffer> 
   return toFloat32(bytes, dtype);
 }
 
-function asPacked({ kind, shape, dtype, data, scales }: PackedParameter): PackedTensor {
+function asPacked({ kind, shape, dtype, data, scales }: Mergeable): PackedTensor {
   const { buffer, byteOffset, byteLength } = data;
   const typed =
     dtype === 'f32'
@@ -232,7 +241,7 @@ function asPacked({ kind, shape, dtype, data, scales }: PackedParameter): Packed
   return { kind, shape, dtype, data: typed, scales };
 }
 
-function repack(parameter: PackedParameter, weights: Float32Array<ArrayBuffer>): PackedParameter {
+function repack(parameter: Mergeable, weights: Float32Array<ArrayBuffer>): Mergeable {
   const { kind, shape, dtype } = parameter;
   const { data, scales } = packTensor(kind, weights, shape, dtype);
   const { buffer, byteOffset, byteLength } = data;

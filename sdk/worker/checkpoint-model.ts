@@ -1,4 +1,4 @@
-import type { PackedParam, WeightDtype } from '../backends/backend.ts';
+import type { WeightDtype } from '../backends/backend.ts';
 import type { CachedModel, Item } from '../cache/index.ts';
 import type { Param } from '../graph/index.ts';
 import type { ModelSource, PartName } from '../pipeline/model-source.ts';
@@ -6,8 +6,11 @@ import { Tokenizer, type TokenizerVariant } from '../tokenizer/tokenizer.ts';
 import { isIgnorable } from '../weights/check.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
 import { packParameters, type PackedParameter } from '../weights/importer.ts';
+import type { LoraPart } from '../weights/lora-names.ts';
+import { mergeLoras, type Mergeable } from '../weights/lora.ts';
 import { resolveNames } from '../weights/names/resolve.ts';
 import { byteLength, isWeightDType, type TensorReader } from '../weights/tensor.ts';
+import type { Loras } from './loras.ts';
 
 export interface CheckpointModelOptions {
   /** Compiled tokenizer. */
@@ -15,6 +18,8 @@ export interface CheckpointModelOptions {
   readonly tokenizerVariant?: TokenizerVariant;
   /** Which weights to take where a file holds the averaged ones too. Default `ema`. */
   readonly weights?: 'ema' | 'raw';
+  /** Merged into the weights on their way to the engine; what is kept is free of them. */
+  readonly loras?: Loras;
   /** Where packed weights are kept between sessions; without it they are not. */
   readonly cached?: CachedModel;
   readonly signal?: AbortSignal;
@@ -68,9 +73,11 @@ export function checkpointModel(
       const signal = during ?? options.signal;
       const load = (names: Iterable<string>): AsyncIterable<PackedParameter> =>
         fetchWeights(checkpoint, part, params, dtype, names, { ...options, signal });
-      return cached
+      const plain = cached
         ? cachedWeights(cached, part, params, dtype, load, { ...options, signal })
         : load(params.keys());
+      const uses = options.loras?.of(part, params) ?? [];
+      return uses.length > 0 ? mergeLoras(plain, part as LoraPart, uses) : plain;
     },
   };
 }
@@ -107,7 +114,7 @@ async function* cachedWeights(
   dtype: WeightDtype,
   load: (names: Iterable<string>) => AsyncIterable<PackedParameter>,
   { signal, onBytes }: CheckpointModelOptions,
-): AsyncIterable<PackedParam> {
+): AsyncIterable<Mergeable> {
   const fetched = new Set<string>();
   async function* toItems(missing: readonly string[]): AsyncIterable<Item> {
     for await (const parameter of load(missing)) {
@@ -128,8 +135,10 @@ async function* cachedWeights(
       kind,
       shape,
       dtype: stored,
-      data,
-      scales: scales && new Float32Array(scales.buffer, scales.byteOffset, scales.byteLength / 4),
+      data: data as Uint8Array<ArrayBuffer>,
+      scales:
+        scales &&
+        new Float32Array(scales.buffer as ArrayBuffer, scales.byteOffset, scales.byteLength / 4),
     };
   }
 }

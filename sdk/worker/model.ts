@@ -6,8 +6,9 @@ import { Pipeline } from '../pipeline/pipeline.ts';
 import { Previewer } from '../pipeline/preview.ts';
 import { checkpointModel } from './checkpoint-model.ts';
 import { startEngine } from './engines.ts';
+import { Loras } from './loras.ts';
 import { importKey, openCheckpoint } from './open-checkpoint.ts';
-import type { Assets, GenerateReply, LoadRequest } from './protocol.ts';
+import type { Assets, GenerateReply, LoadRequest, PartName } from './protocol.ts';
 import type { CallContext, Model, OpenModel } from './serve.ts';
 
 /** Opens models with the real engines. */
@@ -44,7 +45,7 @@ async function loadPipeline(
   notices: string[],
   { signal, onProgress }: CallContext,
 ): Promise<Pipeline> {
-  const { model, dtype, weights, keep = true } = request;
+  const { model, dtype, weights, keep = true, loras = [] } = request;
   const cache = new ModelCache(modelStore(), { onNotice: (notice) => notices.push(notice) });
   const cached =
     keep && cache.available ? new CachedModel(cache, await importKey(request)) : undefined;
@@ -53,10 +54,12 @@ async function loadPipeline(
     remember: cached && ((path, load) => cached.text(path, load)),
     signal,
   });
+  const has = (part: PartName): boolean => checkpoint.components.has(part);
   const bytes = { done: 0, total: 0 };
   const source = checkpointModel(checkpoint, {
     tokenizer: await compile(assets.wasm['tokenizer.wasm'], signal),
     weights,
+    loras: await Loras.open(loras, has, keep ? cache : undefined, signal),
     cached,
     signal,
     onBytes: (count, part, fromCache) => {

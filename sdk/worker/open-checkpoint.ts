@@ -65,7 +65,8 @@ export async function openCheckpoint(
 
 const WEIGHT_FILE = /\.(safetensors|ckpt|pth?|bin)$/i;
 
-function singleFile(location: ModelLocation, options?: UrlOptions): ByteSource | undefined {
+/** The location as one weight file; undefined where it is a folder. */
+export function singleFile(location: ModelLocation, options?: UrlOptions): ByteSource | undefined {
   if (location.kind === 'url') {
     const url = new URL(location.url);
     return WEIGHT_FILE.test(url.pathname) ? new UrlSource(url, options) : undefined;
@@ -106,7 +107,8 @@ function nameOf(location: ModelLocation): string {
   return location.files.length === 1 ? path : path.split('/')[0];
 }
 
-async function identity(location: ModelLocation): Promise<unknown> {
+/** Plain data that is the same for the same files. */
+export async function identity(location: ModelLocation): Promise<unknown> {
   if (location.kind === 'url') return location.url;
   const files: [string, Blob][] = [];
   if (location.kind === 'directory') await walk(location.handle, '', files);

@@ -48,6 +48,13 @@ export type ModelLocation =
   | { readonly kind: 'files'; readonly files: readonly { path: string; file: Blob }[] }
   | { readonly kind: 'directory'; readonly handle: FileSystemDirectoryHandle };
 
+/** A LoRA file, and how strongly it acts on the UNet and on the text encoders. */
+export interface LoraRequest {
+  readonly file: ModelLocation;
+  readonly unet: number;
+  readonly text: number;
+}
+
 export interface LoadRequest {
   readonly model: ModelLocation;
   readonly backend: BackendChoice;
@@ -61,6 +68,8 @@ export interface LoadRequest {
   readonly predictionType?: 'epsilon' | 'v_prediction';
   /** Parts from other places, by the names of diffusers. */
   readonly parts?: Readonly<Partial<Record<PartName, ModelLocation>>>;
+  /** Merged into the weights as they are loaded. */
+  readonly loras?: readonly LoraRequest[];
   /** At most so many threads on the CPU; undefined leaves it to the machine. */
   readonly threads: number | undefined;
 }

@@ -3,8 +3,15 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import type { ParameterSpec } from '../../sdk/weights/check.ts';
-import { packParameters, type PackedParameter } from '../../sdk/weights/importer.ts';
-import { mergeLoras, parseLora, type Lora, type LoraUse } from '../../sdk/weights/lora.ts';
+import { packParameters } from '../../sdk/weights/importer.ts';
+import {
+  loraPart,
+  mergeLoras,
+  parseLora,
+  type Lora,
+  type LoraUse,
+  type Mergeable,
+} from '../../sdk/weights/lora.ts';
 import { loraNames, type LoraPart, type LoraTables } from '../../sdk/weights/lora-names.ts';
 import { openTensors } from '../../sdk/weights/open.ts';
 import { unpackTensor, type PackedDType, type PackedTensor } from '../../sdk/weights/pack.ts';
@@ -56,15 +63,15 @@ const expected = json('loras/expected.json') as {
 async function merged(
   uses: readonly LoraUse[],
   dtype: PackedDType = 'f32',
-): Promise<Map<string, PackedParameter>> {
-  const out = new Map<string, PackedParameter>();
+): Promise<Map<string, Mergeable>> {
+  const out = new Map<string, Mergeable>();
   for (const [part, reader] of readers) {
     const packed = packParameters(reader, tables.get(part)!, dtype);
     for await (const p of mergeLoras(packed, part, uses)) out.set(`${part}/${p.name}`, p);
   }
   return out;
 }
-const valuesOf = ({ data, ...rest }: PackedParameter): Float32Array =>
+const valuesOf = ({ data, ...rest }: Mergeable): Float32Array =>
   unpackTensor({ ...rest, data: new Float32Array(data.buffer) } as PackedTensor);
 const use = (lora: Lora, factor = 1): LoraUse => ({
   lora,
@@ -119,9 +126,18 @@ test('what is stored as f16 or i8 stays so', async () => {
 
 test('no two modules share a name in any spelling', () => {
   const names = loraNames(tables as LoraTables);
-  const kohya = [...names].filter(([name]) => /^lora_(unet_(down_blocks|up_blocks|mid_block)|te_)/.test(name));
+  const kohya = [...names].filter(([name]) =>
+    /^lora_(unet_(down_blocks|up_blocks|mid_block)|te_)/.test(name),
+  );
   const modules = new Set(kohya.map(([, { part, parameter }]) => `${part}/${parameter}`));
   assert.equal(kohya.length, modules.size);
+});
+
+test('every name tells its part', () => {
+  for (const [name, { part }] of loraNames(tables as LoraTables))
+    assert.equal(loraPart(name), part);
+  assert.equal(loraPart('lora_te2_text_model_encoder'), 'text_encoder_2');
+  assert.equal(loraPart('text_encoder_2.text_model'), 'text_encoder_2');
 });
 
 const tensor = (name: string, shape: number[]): RawTensor => ({
