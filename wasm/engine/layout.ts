@@ -28,8 +28,8 @@ export const SCRATCH_B_BYTES = 65536;
 export const SCRATCH_A = 66560; // packed rows, or the queries of a tile
 export const SCRATCH_A_BYTES = 524288;
 export const SCRATCH_C = 590848; // accumulators
-export const SCRATCH_C_BYTES = 2097152;
-export const SCRATCH_BYTES = 2688000;
+export const SCRATCH_C_BYTES = 524288;
+export const SCRATCH_BYTES = 1115136;
 
 // ---- an instruction: INSTRUCTION bytes; the names below are byte offsets in it --------------
 

@@ -8,6 +8,9 @@ const MOST_ROWS = 192;
 /** One panel of B and a block of A of this depth fill two thirds of a 32 KiB first-level cache. */
 const MOST_DEPTH = 384;
 
+/** Bytes of accumulators that are kept from one block of depth to the next. */
+const MOST_ACCUMULATORS = 400_000;
+
 /** How a product is cut into tiles. It has no influence on the result: k is never split. */
 export interface Tiling {
   readonly rows: number;
@@ -36,7 +39,7 @@ export function chooseTiling(
     const tileRows = Math.ceil(rows / (rowTiles * split) / rowBlock) * rowBlock;
     for (let parts = 1; parts <= panels; parts = parts < 4 ? parts + 1 : Math.ceil(parts * 1.5)) {
       const tilePanels = Math.ceil(panels / parts);
-      if (depthBlocks > 1 && tileRows * tilePanels * passes * 32 > 400000) continue;
+      if (depthBlocks > 1 && tileRows * tilePanels * passes * 32 > MOST_ACCUMULATORS) continue;
       const tiles = Math.ceil(rows / tileRows) * Math.ceil(panels / tilePanels);
       const columns = tilePanels * passes * 8;
       const cycles =
