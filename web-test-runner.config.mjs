@@ -1,5 +1,5 @@
 // Browser tests against the built package in dist/. `tests/run.mjs` names the browser.
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { esbuildPlugin } from '@web/dev-server-esbuild';
 import { defaultReporter } from '@web/test-runner';
 import { chromeLauncher } from '@web/test-runner-chrome';
@@ -14,6 +14,14 @@ const CHROMIUM_ARGS = [
   '--enable-unsafe-webgpu',
   '--use-webgpu-adapter=swiftshader',
 ];
+
+/** WebGPU on Linux is behind these, and finds Mesa's lavapipe only when it is named. */
+const FIREFOX_PREFS = { 'dom.webgpu.enabled': true, 'gfx.webgpu.ignore-blocklist': true };
+const firefoxEnv = () => {
+  const lavapipe = '/usr/share/vulkan/icd.d/lvp_icd.json';
+  const driver = existsSync(lavapipe) ? { VK_DRIVER_FILES: lavapipe } : {};
+  return { ...driver, ...process.env, LP_NATIVE_VECTOR_WIDTH: '128' };
+};
 
 /**
  * Files named `*.KIND.test.ts` run by themselves: `plain` on pages that are not cross-origin isolated,
@@ -72,7 +80,12 @@ export default {
     chromeLauncher({
       launchOptions:
         name === 'firefox'
-          ? { browser: 'firefox', executablePath }
+          ? {
+              browser: 'firefox',
+              executablePath,
+              extraPrefsFirefox: FIREFOX_PREFS,
+              env: firefoxEnv(),
+            }
           : { executablePath, args: CHROMIUM_ARGS },
       concurrency: 1,
     }),

@@ -16,12 +16,14 @@ const suites = {
   unit: node('tests/unit'),
   parity: node('tests/parity'),
   faults: node('tests/faults'),
+  demos: node('tests/demos'),
   chromium: browser('chromium'),
   plain: browser('chromium', { SD_KIND: 'plain' }),
   gpu: browser('chromium', { SD_KIND: 'gpu' }),
   firefox: browser('firefox'),
+  'firefox-gpu': browser('firefox', { SD_KIND: 'gpu' }),
 };
-const EVERY_TIME = ['unit', 'parity', 'faults', 'chromium', 'plain'];
+const EVERY_TIME = ['unit', 'parity', 'faults', 'chromium', 'plain', 'demos'];
 
 function run(command, args, env = {}) {
   return new Promise((done) => {

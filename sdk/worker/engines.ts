@@ -1,7 +1,9 @@
+import { get, set } from 'idb-keyval';
 import kernels from 'virtual:kernels';
 import type { Backend } from '../backends/backend.ts';
 import { createWasmBackend } from '../backends/wasm/index.ts';
 import { createWebGPUBackend, type WebGPUBackend } from '../backends/webgpu/index.ts';
+import { modelStore } from '../cache/index.ts';
 import { SDError } from '../errors.ts';
 import type { Assets, LoadRequest } from './protocol.ts';
 
@@ -22,12 +24,12 @@ export async function startEngine(
   { backend, threads }: Pick<LoadRequest, 'backend' | 'threads'>,
   assets: Assets,
 ): Promise<Engine> {
-  if (backend === 'webgpu') return { backend: await createWebGPUBackend({ kernels }), notices: [] };
+  if (backend === 'webgpu') return { backend: await startGpu(), notices: [] };
   const cpu = () => startCpu(threads, assets);
   if (backend === 'wasm') return { backend: await cpu(), notices: [] };
   let gpu: WebGPUBackend;
   try {
-    gpu = await createWebGPUBackend({ kernels });
+    gpu = await startGpu();
   } catch (error) {
     if (!(error instanceof SDError) || error.code !== 'BACKEND_UNAVAILABLE') throw error;
     return { backend: await cpu(), notices: [`The CPU is used: ${error.message}`] };
@@ -36,6 +38,16 @@ export async function startEngine(
   // A GPU that a CPU plays is slower than that CPU itself.
   await gpu.dispose();
   return { backend: await cpu(), notices: ['The CPU is used: this device has no real GPU.'] };
+}
+
+/** What the tuner measured is kept apart from models: deleting those does not make a GPU unknown. */
+function startGpu(): Promise<WebGPUBackend> {
+  const kept = modelStore({ name: 'stable-diffusion-web-tuning' });
+  const store = {
+    get: (key: string) => get<unknown>(key, kept),
+    set: (key: string, value: unknown) => set(key, value, kept),
+  };
+  return createWebGPUBackend({ kernels, store });
 }
 
 function startCpu(threads: number | undefined, { wasm }: Assets): Promise<Backend> {

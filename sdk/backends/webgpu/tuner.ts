@@ -99,13 +99,14 @@ export class Tuner {
     }
     this.#left -= performance.now() - begin;
     const tuning: Tuning = { speed: this.#speed!, choices: this.#choices };
-    await this.#store?.set(this.#key, tuning);
+    // Without storage (private windows) every visit measures; that is all.
+    await this.#store?.set(this.#key, tuning).catch(() => {});
   }
 
   async #load(): Promise<void> {
     if (this.#loaded) return;
     this.#loaded = true;
-    const known = await this.#store?.get(this.#key);
+    const known = await this.#store?.get(this.#key).catch(() => undefined);
     if (!isTuning(known)) return;
     this.#speed = known.speed;
     this.#choices = { ...known.choices };
