@@ -1,7 +1,9 @@
 import type { Backend, PackedParam } from '../../sdk/backends/backend.ts';
 import type { Param } from '../../sdk/graph/index.ts';
 import type { ModelSource } from '../../sdk/pipeline/model-source.ts';
+import { prepareInpainting, type Inpainting } from '../../sdk/pipeline/inpaint.ts';
 import { Pipeline } from '../../sdk/pipeline/pipeline.ts';
+import { toPicture } from '../../sdk/pipeline/pixels.ts';
 import type { Job } from '../../sdk/pipeline/request.ts';
 import { TorchGenerator } from '../../sdk/random/index.ts';
 import type { Tokenizer } from '../../sdk/tokenizer/tokenizer.ts';
@@ -14,7 +16,10 @@ interface Run {
   name: string;
   options: Record<string, unknown>;
   latents: { shape: number[]; data: number[] };
+  /** HWC in 0..1. */
   image?: { shape: number[]; data: number[] };
+  /** HWC in 0..255: what the caller gets where it is not what the VAE made. */
+  pixels?: { shape: number[]; data: number[] };
 }
 interface GoldenFile {
   text_encoder: Config;
@@ -22,6 +27,7 @@ interface GoldenFile {
   unet: Config;
   unets?: Record<string, Config>;
   vae: Config;
+  vaes?: Record<string, Config>;
   vae_sdxl_scaling_factor?: number;
   scheduler: Config;
   prompt: string;
@@ -57,6 +63,8 @@ const KNOWN = new Set([
   ],
   ...['clipSkip', 'clip_skip', 'batch', 'batchSize', 'batch_size', 'count', 'numImages'],
   ...['numImagesPerPrompt', 'num_images', 'num_images_per_prompt', 'negativePrompt'],
+  ...['vae', 'mask', 'timesteps', 'sigmas', 'vaeTiling', 'vae_tiling', 'seamless'],
+  ...['paddingMaskCrop', 'padding_mask_crop', 'guidance_rescale', 'num_inference_steps'],
 ]);
 
 /** Runs a file in the format of pipelines.json. */
@@ -92,7 +100,9 @@ async function runCase(
   const source = await sourceOf(json, test, tokenizer);
   const pipeline = await Pipeline.load(source, backend, { dtype: 'f32' });
   try {
-    const { latents, images, shape } = await pipeline.run(jobOf(json, test));
+    const inpainting = croppedOf(json, test);
+    const job = jobOf(json, test, inpainting);
+    const { latents, images, shape } = await pipeline.run(job);
     const expected = test.latents.data;
     const scale = Math.max(1, ...expected.map(Math.abs));
     report(`${test.name}/latents`, maxError(latents, expected) / scale, LATENTS[backend.name]);
@@ -105,16 +115,45 @@ async function runCase(
       });
       report(`${test.name}/image`, maxError(hwc, test.image.data), PICTURE);
     }
+    if (test.pixels && inpainting) {
+      const { data } = inpainting.finish(toPicture(images, 0, job.width, job.height));
+      const rgb = Float32Array.from([...data].filter((_, i) => i % 4 !== 3));
+      report(`${test.name}/pixels`, maxError(rgb, test.pixels.data), 1);
+    }
   } finally {
     pipeline.dispose();
   }
 }
 
-function jobOf(json: GoldenFile, { options: o, latents }: Run): Job {
-  const pick = <T>(names: string[], fallback: T): T => {
-    const name = names.find((key) => o[key] !== undefined && o[key] !== null);
-    return name === undefined ? fallback : (o[name] as T);
+/** The value of an option under any of its names. */
+function pickFrom(options: Record<string, unknown>) {
+  return <T>(names: string[], fallback: T): T => {
+    const name = names.find((key) => options[key] !== undefined && options[key] !== null);
+    return name === undefined ? fallback : (options[name] as T);
   };
+}
+
+/** Inpainting of the masked region only, which starts from 8-bit pictures. */
+function croppedOf(json: GoldenFile, { options }: Run): Inpainting | undefined {
+  const pick = pickFrom(options);
+  const padding = pick(['paddingMaskCrop', 'padding_mask_crop'], undefined as number | undefined);
+  if (padding === undefined) return undefined;
+  const [width, height] = [json.width, json.height];
+  const image = toPicture(initialImage(json.init_image ?? '', height, width), 0, width, height);
+  const mask = maskOf(pick(['mask'], json.mask ?? ''), height, width);
+  const grey = { width, height, channels: 1, data: Uint8Array.from(mask, (m) => m * 255) };
+  const rgba = Uint8ClampedArray.from({ length: 4 * width * height }, (_, i) =>
+    i % 4 === 3 ? 255 : grey.data[Math.floor(i / 4)],
+  );
+  return prepareInpainting(
+    image,
+    { width, height, data: rgba },
+    { width: pick(['width'], width), height: pick(['height'], height), blur: 0, padding },
+  );
+}
+
+function jobOf(json: GoldenFile, { options: o, latents }: Run, cropped?: Inpainting): Job {
+  const pick = pickFrom(o);
   const prompts = [pick(['prompts', 'prompt'], json.prompt)].flat();
   const negative = pick(['negativePrompt', 'negative'], false as boolean | string | string[]);
   const negatives = negative === true ? json.negative : negative === false ? undefined : negative;
@@ -130,10 +169,14 @@ function jobOf(json: GoldenFile, { options: o, latents }: Run): Job {
     mode === 'txt2img'
       ? undefined
       : {
-          data: initialImage(json.init_image ?? '', height, width),
+          data: cropped?.data ?? initialImage(json.init_image ?? '', height, width),
           strength,
-          mask: mode === 'inpaint' ? maskOf(json.mask ?? '', height, width) : undefined,
+          mask:
+            mode === 'inpaint'
+              ? (cropped?.mask ?? maskOf(pick(['mask'], json.mask ?? ''), height, width))
+              : undefined,
         };
+  const isSeamless = pick(['seamless'], false);
   return {
     prompts,
     negativePrompts:
@@ -145,16 +188,21 @@ function jobOf(json: GoldenFile, { options: o, latents }: Run): Job {
     count: pick(['numImagesPerPrompt', 'num_images_per_prompt'], batch),
     width,
     height,
-    steps: pick(['steps'], 50),
+    steps: pick(['steps', 'num_inference_steps'], 50),
+    timesteps: pick(['timesteps'], undefined as number[] | undefined),
+    sigmas: pick(['sigmas'], undefined as number[] | undefined),
     sampler: pick(['scheduler'], undefined as string | undefined),
     schedulerOptions: pick(['schedulerOverrides'], {}),
     guidanceScale: pick(['guidanceScale'], 7.5),
-    guidanceRescale: pick(['guidanceRescale'], 0),
+    guidanceRescale: pick(['guidanceRescale', 'guidance_rescale'], 0),
     eta: pick(['eta'], 0),
     clipSkip: pick(['clipSkip', 'clip_skip'], 0),
     seed: pick<number | number[]>(['seeds', 'seed'], json.seed),
     rng: 'torch',
     image,
+    // The pictures are small: what is not said to be tiled is not.
+    vaeTiling: pick(['vaeTiling', 'vae_tiling'], false),
+    wrap: { x: isSeamless, y: isSeamless },
   };
 }
 
@@ -171,7 +219,9 @@ async function sourceOf(
     text_encoder: json.text_encoder,
     text_encoder_2: isXl ? json.text_encoder_2 : undefined,
     unet,
-    vae: scaling ? { ...json.vae, scaling_factor: scaling } : json.vae,
+    vae:
+      json.vaes?.[String(options.vae)] ??
+      (scaling ? { ...json.vae, scaling_factor: scaling } : json.vae),
     scheduler: json.scheduler,
   };
   const clip = await tokenizer();
