@@ -72,6 +72,22 @@ const copyAssets = () => ({
   },
 });
 
+/** `./element` and `./react` share the handle with whoever imports it from the package itself. */
+const beside = () => ({
+  name: 'beside',
+  resolveId: (id) => (id === '../index.ts' ? { id: './index.js', external: true } : null),
+});
+
+const extra = (name) =>
+  [code, types].map((kind) => {
+    const suffix = kind === code ? 'js' : 'd.ts';
+    const config = kind(`sdk/${name}/index.ts`, `dist/${name}.${suffix}`);
+    config.plugins.unshift(beside());
+    // Next.js: a hook runs in the browser only.
+    if (kind === code && name === 'react') config.output.banner = "'use client';";
+    return { ...config, external: ['react'] };
+  });
+
 const worker = code('sdk/worker/worker.ts', 'dist/worker.js');
 worker.plugins.push(copyAssets());
 
@@ -86,4 +102,6 @@ export default [
   everything,
   types('sdk/index.ts', 'dist/index.d.ts'),
   types('sdk/worker/worker.ts', 'dist/worker.d.ts'),
+  ...extra('element'),
+  ...extra('react'),
 ];

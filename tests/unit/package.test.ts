@@ -6,6 +6,7 @@ import { VERSION } from '../../sdk/version.ts';
 
 interface Manifest {
   readonly version: string;
+  readonly sideEffects: readonly string[];
   readonly exports: Record<string, string | { types: string; default: string }>;
   readonly dependencies: Record<string, string>;
   readonly scripts: Record<string, string>;
@@ -37,6 +38,19 @@ test('a server can import the package', async () => {
     assert.ok(backend === undefined || backend === 'wasm' || backend === 'webgpu');
     await assert.rejects(StableDiffusion.load([]), (error) => isSDError(error));
   }
+});
+
+test('a server can import the element and the hook, which share the handle with the package', async () => {
+  const [element, react] = ['../../dist/element.js', '../../dist/react.js'];
+  const { StableDiffusionElement } = (await import(
+    element
+  )) as typeof import('../../sdk/element/index.ts');
+  const { useStableDiffusion } = (await import(react)) as typeof import('../../sdk/react/index.ts');
+  assert.equal(StableDiffusionElement.formAssociated, true);
+  assert.equal(typeof useStableDiffusion, 'function');
+  for (const file of ['element', 'react'])
+    assert.match(readFileSync(`dist/${file}.js`, 'utf8'), /from\s*["']\.\/index\.js["']/);
+  assert.deepEqual(manifest.sideEffects, ['./dist/element.js']);
 });
 
 test('nothing runs when the package is installed, and it has two dependencies', () => {

@@ -1,0 +1,201 @@
+import { StableDiffusion, type GenerateResult, type SDError } from '../../dist/index.js';
+import { StableDiffusionElement } from '../../dist/element.js';
+import { equal, ok } from './assert.ts';
+import { TINY } from './tiny-model.ts';
+
+const later = (ms: number) => new Promise<void>((done) => setTimeout(done, ms));
+
+/** The next event of this name on `target`. */
+function next<T>(target: EventTarget, name: string): Promise<T> {
+  return new Promise((done) =>
+    target.addEventListener(name, (event) => done((event as CustomEvent<T>).detail), {
+      once: true,
+    }),
+  );
+}
+
+function part<E extends HTMLElement>(element: HTMLElement, name: string): E {
+  return element.shadowRoot!.querySelector<E>(`[part~='${name}']`)!;
+}
+
+/** The element as plain HTML makes it. */
+function put(attributes: Record<string, string>, parent: Element = document.body) {
+  const element = document.createElement('stable-diffusion');
+  const all = { src: TINY, backend: 'wasm', steps: '2', seed: '5', ...attributes };
+  for (const [name, value] of Object.entries(all)) element.setAttribute(name, value);
+  parent.append(element);
+  return element;
+}
+
+const downloads = () =>
+  performance.getEntriesByType('resource').filter(({ name }) => name.startsWith(TINY)).length;
+
+describe('<stable-diffusion>', () => {
+  afterEach(() => {
+    for (const element of document.querySelectorAll('stable-diffusion')) element.remove();
+  });
+
+  it('downloads nothing before a click, and then draws what the SDK draws', async () => {
+    const element = put({ prompt: 'the lake', 'guidance-scale': '4' });
+    let workers = 0;
+    element.loadOptions = {
+      worker: () => {
+        workers++;
+        return new Worker('/dist/worker.js', { type: 'module' });
+      },
+    };
+    await later(200);
+    equal([workers, downloads(), element.value], [0, 0, null]);
+    const phases = new Set<string>();
+    const steps: number[] = [];
+    element.addEventListener('progress', (event) =>
+      phases.add((event as Event as CustomEvent<{ phase: string }>).detail.phase),
+    );
+    element.addEventListener('step', (event) =>
+      steps.push((event as CustomEvent<{ step: number }>).detail.step),
+    );
+    const drawn = next<GenerateResult>(element, 'image');
+    part(element, 'draw-button').click();
+    equal(part(element, 'figure').getAttribute('aria-busy'), 'true');
+    ok(part(element, 'draw-button').hidden && !part(element, 'cancel-button').hidden);
+    const { image } = await drawn;
+    equal(workers, 1);
+    equal(steps, [1, 2]);
+    for (const phase of ['download', 'encode', 'denoise', 'decode']) ok(phases.has(phase), phase);
+
+    const sd = await StableDiffusion.load(TINY, { backend: 'wasm', keep: false });
+    const options = { prompt: 'the lake', steps: 2, seed: 5, guidanceScale: 4 };
+    const { image: same } = await sd.generate(options);
+    await sd.dispose();
+    ok(image.data.join() === same.data.join(), 'another picture');
+
+    await later(0);
+    equal(part(element, 'figure').getAttribute('aria-busy'), 'false');
+    ok(/seed 5/.test(part(element, 'aloud').textContent));
+    const shown = part<HTMLImageElement>(element, 'image');
+    equal([shown.hidden, shown.naturalWidth, shown.alt], [false, 64, 'the lake']);
+  });
+
+  it('is a field of its form: the picture is its value', async () => {
+    const form = document.createElement('form');
+    document.body.append(form);
+    const element = put({ name: 'picture', prompt: 'a', required: '' }, form);
+    equal([element.form === form, form.checkValidity()], [true, false]);
+    equal(element.validity.valueMissing, true);
+    await element.generate({ steps: 1 });
+    equal(form.checkValidity(), true);
+    const file = new FormData(form).get('picture') as File;
+    equal([file.type, file.name], ['image/png', '5.png']);
+    equal((await createImageBitmap(file)).width, 64);
+    element.prompt = 'b';
+    form.reset();
+    equal([element.value, element.prompt, form.checkValidity()], [null, 'a', false]);
+    const fieldset = document.createElement('fieldset');
+    fieldset.disabled = true;
+    form.append(fieldset);
+    fieldset.append(element);
+    equal(part<HTMLButtonElement>(element, 'draw-button').disabled, true);
+    form.remove();
+  });
+
+  it('refuses bad options before it downloads, as text and as an event that does not bubble', async () => {
+    const before = downloads();
+    const host = document.createElement('div');
+    document.body.append(host);
+    const inner = host.attachShadow({ mode: 'open' });
+    const element = put({ steps: '<img src=x onerror=alert(1)>' }, inner as unknown as Element);
+    let atWindow = 0;
+    const count = () => atWindow++;
+    window.addEventListener('error', count);
+    const [outside, inside] = [next<SDError>(host, 'error'), next<SDError>(element, 'error')];
+    part(element, 'draw-button').click();
+    equal((await inside).code, 'INVALID_OPTION');
+    equal(await outside, await inside);
+    window.removeEventListener('error', count);
+    equal([atWindow, downloads() - before], [0, 0]);
+    ok(part(element, 'error').textContent.includes('INVALID_OPTION'));
+    equal(element.shadowRoot!.querySelectorAll('img:not([part])').length, 0);
+    element.removeAttribute('src');
+    element.steps = 1;
+    const error = await element.generate().catch((reason: unknown) => reason as SDError);
+    equal((error as SDError).code, 'INVALID_OPTION');
+    host.remove();
+  });
+
+  it('stops at Cancel, with the keyboard where it was, and draws again', async () => {
+    const element = put({ prompt: 'a', steps: '1000' });
+    part(element, 'draw-button').focus();
+    part(element, 'draw-button').click();
+    ok(element.shadowRoot!.activeElement === part(element, 'cancel-button'), 'focus on Cancel');
+    await next(element, 'step');
+    const begin = performance.now();
+    part(element, 'cancel-button').click();
+    while (part(element, 'status').textContent !== 'Cancelled.') await later(10);
+    ok(performance.now() - begin < 5000);
+    ok(element.shadowRoot!.activeElement === part(element, 'draw-button'), 'focus on Draw');
+    equal((await element.generate({ steps: 1 })).seed, 5);
+    const [first, second] = [
+      element.generate({ steps: 1000 }).catch((error: SDError) => error.code),
+      element.generate({ steps: 1, seed: 6 }).then(({ seed }) => seed),
+    ];
+    equal(await Promise.all([first, second]), ['ABORTED', 6]);
+  });
+
+  it('keeps its model when it is moved, and lets go of it when it is removed', async () => {
+    const element = put({ prompt: 'a' });
+    const sd = await element.load();
+    const other = document.createElement('div');
+    document.body.append(other);
+    other.append(element);
+    await later(0);
+    ok((await element.load()) === sd, 'still the same');
+    other.remove();
+    await later(0);
+    equal(await sd.generate('a').catch((error: SDError) => error.code), 'DISPOSED');
+  });
+
+  it('takes properties set before it was defined, and mirrors them as attributes', async () => {
+    class Later extends StableDiffusionElement {}
+    const early = document.createElement('later-diffusion') as Later;
+    Object.assign(early, { guidanceScale: 3, negativePrompt: 'fog', seamless: true });
+    document.body.append(early);
+    customElements.define('later-diffusion', Later);
+    equal(
+      ['guidance-scale', 'negative-prompt', 'seamless'].map((name) => early.getAttribute(name)),
+      ['3', 'fog', ''],
+    );
+    equal([early.guidanceScale, early.seamless, early.autorun], [3, true, false]);
+    early.guidanceScale = undefined;
+    equal(early.hasAttribute('guidance-scale'), false);
+    const field = part<HTMLTextAreaElement>(early, 'prompt');
+    field.value = 'typed';
+    field.dispatchEvent(new Event('input'));
+    equal(early.prompt, 'typed');
+    early.remove();
+  });
+
+  it('runs by itself only where it may, and holds still where motion is unwelcome', async () => {
+    const connection = { saveData: true };
+    Object.defineProperty(navigator, 'connection', { value: connection, configurable: true });
+    const { matchMedia } = window;
+    window.matchMedia = (query) =>
+      query.includes('reduced-motion') ? ({ matches: true } as MediaQueryList) : matchMedia(query);
+    try {
+      const thrifty = put({ prompt: 'a', autorun: '' });
+      await later(100);
+      equal(part(thrifty, 'figure').getAttribute('aria-busy'), 'false');
+      ok(/downloads the model/.test(part(thrifty, 'status').textContent));
+      connection.saveData = false;
+      const running = put({ prompt: 'a', autorun: '' });
+      const previews: unknown[] = [];
+      running.addEventListener('step', (event) =>
+        previews.push((event as CustomEvent<{ preview?: unknown }>).detail.preview),
+      );
+      await next(running, 'image');
+      equal(previews, [undefined, undefined]);
+    } finally {
+      window.matchMedia = matchMedia;
+      Reflect.deleteProperty(navigator, 'connection');
+    }
+  });
+});
