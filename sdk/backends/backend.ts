@@ -26,6 +26,8 @@ export interface PackedParam {
 export interface Weights {
   /** Takes one parameter; resolves when its bytes have been taken over. */
   set(param: PackedParam): Promise<void>;
+  /** Where an engine whose memory can be lost gets all parameters again. */
+  keepSource?(source: () => AsyncIterable<PackedParam>): void;
   readonly bytes: number;
   dispose(): void;
 }

@@ -44,6 +44,7 @@ export class Part {
       weights.dispose();
       throw error;
     }
+    weights.keepSource?.(() => source.weights(name, params, dtype));
     return new Part(backend, weights, keep);
   }
 

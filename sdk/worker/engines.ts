@@ -2,7 +2,8 @@ import { get, set } from 'idb-keyval';
 import kernels from 'virtual:kernels';
 import type { Backend } from '../backends/backend.ts';
 import { createWasmBackend } from '../backends/wasm/index.ts';
-import { createWebGPUBackend, type WebGPUBackend } from '../backends/webgpu/index.ts';
+import { createWebGPUBackend } from '../backends/webgpu/index.ts';
+import { createRenewingBackend, type RenewingBackend } from '../backends/webgpu/renewal.ts';
 import { modelStore } from '../cache/index.ts';
 import { SDError } from '../errors.ts';
 import type { Assets, LoadRequest } from './protocol.ts';
@@ -27,27 +28,27 @@ export async function startEngine(
   if (backend === 'webgpu') return { backend: await startGpu(), notices: [] };
   const cpu = () => startCpu(threads, assets);
   if (backend === 'wasm') return { backend: await cpu(), notices: [] };
-  let gpu: WebGPUBackend;
+  let gpu: RenewingBackend;
   try {
     gpu = await startGpu();
   } catch (error) {
     if (!(error instanceof SDError) || error.code !== 'BACKEND_UNAVAILABLE') throw error;
     return { backend: await cpu(), notices: [`The CPU is used: ${error.message}`] };
   }
-  if (!gpu.device.isSlow) return { backend: gpu, notices: [] };
+  if (!gpu.current.device.isSlow) return { backend: gpu, notices: [] };
   // A GPU that a CPU plays is slower than that CPU itself.
   await gpu.dispose();
   return { backend: await cpu(), notices: ['The CPU is used: this device has no real GPU.'] };
 }
 
 /** What the tuner measured is kept apart from models: deleting those does not make a GPU unknown. */
-function startGpu(): Promise<WebGPUBackend> {
+function startGpu(): Promise<RenewingBackend> {
   const kept = modelStore({ name: 'stable-diffusion-web-tuning' });
   const store = {
     get: (key: string) => get<unknown>(key, kept),
     set: (key: string, value: unknown) => set(key, value, kept),
   };
-  return createWebGPUBackend({ kernels, store });
+  return createRenewingBackend(() => createWebGPUBackend({ kernels, store }));
 }
 
 function startCpu(threads: number | undefined, { wasm }: Assets): Promise<Backend> {

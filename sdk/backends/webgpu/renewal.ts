@@ -1,0 +1,224 @@
+import type { Graph, Param } from '../../graph/index.ts';
+import { isSDError, SDError } from '../../errors.ts';
+import type {
+  Backend,
+  PackedParam,
+  Program,
+  ProgramReport,
+  WeightDtype,
+  Weights,
+} from '../backend.ts';
+import type { WebGPUBackend } from './index.ts';
+
+/** Devices that may be lost within a while before it is given up: the third loss is no accident. */
+const MOST_LOSSES = 2;
+const WHILE = 5 * 60_000;
+
+/**
+ * The WebGPU engine on whatever device there is at the moment. GPUs go away: drivers restart,
+ * laptops change cards, watchdogs fire. All state of a step is its inputs, so a lost device is
+ * replaced, weights are streamed in again, and the step that was running starts over.
+ * @param open opens the engine on a new adapter: one whose device was lost gives no other
+ */
+export async function createRenewingBackend(
+  open: () => Promise<WebGPUBackend>,
+): Promise<RenewingBackend> {
+  return new RenewingBackend(open, await open());
+}
+
+export class RenewingBackend implements Backend {
+  readonly name = 'webgpu';
+  readonly #open: () => Promise<WebGPUBackend>;
+  #current: WebGPUBackend;
+  #renewal: Promise<void> | undefined;
+  #losses: number[] = [];
+
+  constructor(open: () => Promise<WebGPUBackend>, current: WebGPUBackend) {
+    this.#open = open;
+    this.#current = current;
+  }
+
+  /** The engine of the present device; another object after a loss. */
+  get current(): WebGPUBackend {
+    return this.#current;
+  }
+
+  get description(): string {
+    return this.#current.description;
+  }
+
+  async createWeights(params: Iterable<Param>, dtype: WeightDtype): Promise<Weights> {
+    const weights = new RenewingWeights(this, [...params], dtype);
+    await weights.ready();
+    return weights;
+  }
+
+  async compile(graph: Graph, weights: Weights): Promise<Program> {
+    const program = new RenewingProgram(this, graph, weights as RenewingWeights);
+    await this.withDevice(() => program.ready());
+    return program;
+  }
+
+  /** Does something again on a new device when this one goes away meanwhile. */
+  async withDevice<T>(work: () => Promise<T>): Promise<T> {
+    for (;;) {
+      const tried = this.#current;
+      try {
+        return await work();
+      } catch (error) {
+        if (!isSDError(error) || error.code !== 'DEVICE_LOST') throw error;
+        // Whoever found out first has renewed it by now, or is about to.
+        if (tried === this.#current) await (this.#renewal ??= this.#renew(error));
+      }
+    }
+  }
+
+  async #renew(loss: SDError): Promise<void> {
+    try {
+      const now = Date.now();
+      this.#losses = [...this.#losses.filter((at) => now - at < WHILE), now];
+      if (this.#losses.length > MOST_LOSSES)
+        throw new SDError(
+          'DEVICE_LOST',
+          `the GPU went away ${this.#losses.length} times in a row; close other programs that use ` +
+            `it, choose a smaller picture, or the CPU (backend: 'wasm')`,
+          { cause: loss },
+        );
+      const old = this.#current;
+      this.#current = await this.#open();
+      await old.dispose();
+    } finally {
+      this.#renewal = undefined;
+    }
+  }
+
+  dispose(): Promise<void> {
+    return this.#current.dispose();
+  }
+}
+
+/** Parameters that can be streamed in again. */
+class RenewingWeights implements Weights {
+  readonly #backend: RenewingBackend;
+  readonly #params: readonly Param[];
+  readonly #dtype: WeightDtype;
+  #source: (() => AsyncIterable<PackedParam>) | undefined;
+  #inner: Promise<Weights> | undefined;
+  #of: WebGPUBackend | undefined;
+
+  constructor(backend: RenewingBackend, params: readonly Param[], dtype: WeightDtype) {
+    this.#backend = backend;
+    this.#params = params;
+    this.#dtype = dtype;
+  }
+
+  bytes = 0;
+
+  async set(param: PackedParam): Promise<void> {
+    await (await this.#inner!).set(param);
+  }
+
+  keepSource(source: () => AsyncIterable<PackedParam>): void {
+    this.#source = source;
+  }
+
+  /** The weights on the present device, filled. */
+  ready(): Promise<Weights> {
+    const { current } = this.#backend;
+    if (this.#of === current) return this.#inner!;
+    const isFirst = this.#of === undefined;
+    this.#of = current;
+    this.#inner = this.#fill(current, isFirst);
+    // Who waits for it hears of a failure; the next to ask tries again.
+    this.#inner.catch(() => (this.#of = isFirst ? undefined : LOST));
+    return this.#inner;
+  }
+
+  async #fill(backend: WebGPUBackend, isFirst: boolean): Promise<Weights> {
+    const weights = await backend.createWeights(this.#params, this.#dtype);
+    this.bytes = weights.bytes;
+    // The first time, whoever asked for room fills it.
+    if (isFirst) return weights;
+    if (!this.#source)
+      throw new SDError(
+        'INTERNAL',
+        'the GPU went away while the model was being loaded; load again',
+      );
+    for await (const param of this.#source()) await weights.set(param);
+    return weights;
+  }
+
+  dispose(): void {
+    void this.#inner?.then((weights) => weights.dispose()).catch(() => {});
+  }
+}
+
+/** Stands for a device that is gone, and equals none that is there. */
+const LOST = {} as WebGPUBackend;
+
+/** A program that remembers its inputs, so that it can run again elsewhere. */
+class RenewingProgram implements Program {
+  readonly #backend: RenewingBackend;
+  readonly #graph: Graph;
+  readonly #weights: RenewingWeights;
+  readonly #inputs = new Map<string, Float32Array | Int32Array>();
+  #inner: Program | undefined;
+  #of: WebGPUBackend | undefined;
+  /** True when the outputs on the present device are those of the inputs. */
+  #hasRun = false;
+
+  constructor(backend: RenewingBackend, graph: Graph, weights: RenewingWeights) {
+    this.#backend = backend;
+    this.#graph = graph;
+    this.#weights = weights;
+  }
+
+  get report(): ProgramReport {
+    return this.#inner!.report;
+  }
+
+  /** The program on the present device, with its inputs. */
+  async ready(): Promise<Program> {
+    const { current } = this.#backend;
+    if (this.#of === current) return this.#inner!;
+    const inner = await current.compile(this.#graph, await this.#weights.ready());
+    for (const [name, data] of this.#inputs) inner.write(name, data);
+    this.#inner = inner;
+    this.#of = current;
+    this.#hasRun = false;
+    return inner;
+  }
+
+  write(input: string, data: Float32Array | Int32Array): void {
+    this.#inputs.set(input, data.slice());
+    this.#hasRun = false;
+    if (this.#of !== this.#backend.current) return;
+    try {
+      this.#inner!.write(input, data);
+    } catch (error) {
+      // A run finds out as well, and can do something about it.
+      if (!isSDError(error) || error.code !== 'DEVICE_LOST') throw error;
+    }
+  }
+
+  async run(signal?: AbortSignal): Promise<void> {
+    await this.#backend.withDevice(async () => (await this.ready()).run(signal));
+    this.#hasRun = true;
+  }
+
+  read(output: string): Promise<Float32Array> {
+    return this.#backend.withDevice(async () => {
+      const had = this.#hasRun;
+      const inner = await this.ready();
+      if (had && !this.#hasRun) {
+        await inner.run();
+        this.#hasRun = true;
+      }
+      return inner.read(output);
+    });
+  }
+
+  dispose(): void {
+    this.#inner?.dispose();
+  }
+}

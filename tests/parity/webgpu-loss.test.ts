@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Backend, PackedParam, Program } from '../../sdk/backends/backend.ts';
+import { createWebGPUBackend } from '../../sdk/backends/webgpu/index.ts';
+import { createRenewingBackend, type RenewingBackend } from '../../sdk/backends/webgpu/renewal.ts';
+import { Graph, silu } from '../../sdk/graph/index.ts';
+import { fixedTokenizer } from './fixed-tokenizer.ts';
+import { goldenFile } from './fixtures.ts';
+import { run as runPipelines } from './golden-pipelines.ts';
+import { openGPU, readKernels } from './webgpu-device.ts';
+import { pack, randomInputs, randomParams } from './webgpu-ops.ts';
+
+const gpu = await openGPU();
+const skip = !gpu;
+const kernels = readKernels();
+const open = () => createWebGPUBackend({ gpu, kernels, storage: 'f32' });
+
+/** Takes the GPU away, as a driver's restart does. */
+function lose(backend: RenewingBackend): void {
+  backend.current.device.gpu.destroy();
+}
+
+test('a device lost at any step of a picture changes nothing of it', { skip }, async () => {
+  type Runs = Parameters<typeof runPipelines>[0];
+  const all = goldenFile<Runs>('pipelines');
+  const runs = all.runs.filter(({ name }) => /ddim/.test(name)).slice(0, 1);
+  assert.equal(runs.length, 1);
+  for (const fatal of [[2], [4, 6]]) {
+    const backend = await createRenewingBackend(open);
+    let calls = 0;
+    const losing: Backend = {
+      name: backend.name,
+      description: backend.description,
+      createWeights: (params, dtype) => backend.createWeights(params, dtype),
+      dispose: () => backend.dispose(),
+      compile: async (graph, weights): Promise<Program> => {
+        const program = await backend.compile(graph, weights);
+        const run = program.run.bind(program);
+        program.run = (signal) => {
+          const running = run(signal);
+          if (fatal.includes(++calls)) lose(backend);
+          return running;
+        };
+        return program;
+      },
+    };
+    const wrong: string[] = [];
+    await runPipelines(
+      { ...all, runs },
+      (what, error, tolerance) => {
+        if (!(error <= tolerance)) wrong.push(`${what} is off by ${error}`);
+      },
+      (what, why) => wrong.push(`${what}: ${why}`),
+      losing,
+      async () => fixedTokenizer,
+    );
+    assert.deepEqual(wrong, []);
+    assert.ok(calls > Math.max(...fatal), `only ${calls} runs`);
+    await backend.dispose();
+  }
+});
+
+test(
+  'what was read before a loss is read again after it; the third loss is one too many',
+  { skip },
+  async () => {
+    const backend = await createRenewingBackend(open);
+    const graph = new Graph();
+    graph.output('y', silu(graph.root.linear('l', graph.input('x', [1, 5, 12]), 8)));
+    const params: PackedParam[] = [...randomParams(graph)].map(([name, values]) =>
+      pack(graph.params.get(name)!, values, 'f32'),
+    );
+    const weights = await backend.createWeights(graph.params.values(), 'f32');
+    for (const param of params) await weights.set(param);
+    let refills = 0;
+    weights.keepSource!(async function* () {
+      refills++;
+      yield* params;
+    });
+    const program = await backend.compile(graph, weights);
+    program.write('x', randomInputs(graph).get('x')!);
+    await program.run();
+    const before = await program.read('y');
+
+    lose(backend);
+    assert.deepEqual(await program.read('y'), before);
+    lose(backend);
+    await program.run();
+    assert.deepEqual(await program.read('y'), before);
+    assert.equal(refills, 2);
+    lose(backend);
+    await assert.rejects(program.run(), { code: 'DEVICE_LOST' });
+    program.dispose();
+    weights.dispose();
+    await backend.dispose();
+  },
+);
