@@ -3,6 +3,7 @@ import { createReadStream, existsSync, realpathSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { dirname, extname, join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { oembed } from './embed/oembed.mjs';
 
 const root = realpathSync(join(dirname(fileURLToPath(import.meta.url)), '..'));
 /** Folders that are served; everything else is not there. */
@@ -29,6 +30,8 @@ export const HEADERS = {
   'Cross-Origin-Opener-Policy': 'same-origin',
   'Cross-Origin-Embedder-Policy': 'require-corp',
   'Cross-Origin-Resource-Policy': 'cross-origin',
+  // A sandboxed frame has no origin: to it even its own scripts and weights come from another.
+  'Access-Control-Allow-Origin': '*',
   // The least that the SDK needs, and nothing more.
   'Content-Security-Policy': [
     "default-src 'none'",
@@ -44,6 +47,17 @@ export const HEADERS = {
   'X-Content-Type-Options': 'nosniff',
   'Referrer-Policy': 'no-referrer',
   'Cache-Control': 'no-cache',
+};
+
+/** For the page that sits in frames of other sites. */
+const EMBED_HEADERS = {
+  ...HEADERS,
+  // Isolates the frame, and so allows threads, whatever the page around it sends (Chrome 137).
+  'Document-Isolation-Policy': 'isolate-and-require-corp',
+  'Content-Security-Policy': HEADERS['Content-Security-Policy']
+    .replace("frame-ancestors 'self'", 'frame-ancestors *')
+    // In a sandboxed frame only `data:` starts module workers.
+    .replace('blob:;', 'blob: data:;'),
 };
 
 /** The file that a path names, or undefined; never one outside of the public folders. */
@@ -73,11 +87,20 @@ function rangeOf(header, size) {
   return [first, last];
 }
 
+function sendOembed({ headers: { host = '' } }, response, query) {
+  // The header is the client's word: only what looks like a host goes into the document.
+  const found = /^[a-z\d.-]+(:\d+)?$/.test(host) && oembed(query, `http://${host}`);
+  if (!found) return response.writeHead(404, { 'Content-Type': 'text/plain' }).end('Not found');
+  response.writeHead(200, { 'Content-Type': TYPES['.json'] }).end(JSON.stringify(found));
+}
+
 export function handle(request, response) {
-  const { pathname } = new URL(request.url, 'http://localhost');
+  const { pathname, searchParams } = new URL(request.url, 'http://localhost');
   if (pathname === '/') return response.writeHead(302, { Location: HOME }).end();
-  for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
+  const headers = pathname.startsWith('/demos/embed/') ? EMBED_HEADERS : HEADERS;
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   if (request.method !== 'GET' && request.method !== 'HEAD') return response.writeHead(405).end();
+  if (pathname === '/demos/embed/oembed.json') return sendOembed(request, response, searchParams);
   const file = find(pathname);
   if (!file) return response.writeHead(404, { 'Content-Type': 'text/plain' }).end('Not found');
   // A folder without its slash would break the page's relative addresses.
