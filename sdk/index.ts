@@ -1,8 +1,8 @@
+export type { EmbeddingOption, LoraOption } from './adapters.ts';
 export type { Availability } from './availability.ts';
 export { SDError, isSDError, type SDErrorCode } from './errors.ts';
 export { GeneratedImage, PixelImage, type ImageInput, type Picture } from './image.ts';
 export type { ModelSource } from './location.ts';
-export type { LoraOption } from './loras.ts';
 export type {
   GenerateOptions,
   PreviewKind,

@@ -1,8 +1,13 @@
+import {
+  locateEmbeddings,
+  locateLoras,
+  type EmbeddingOption,
+  type LoraOption,
+} from './adapters.ts';
 import { probe, type Availability } from './availability.ts';
 import { isSDError, SDError } from './errors.ts';
 import { GeneratedImage, PixelImage, toPicture } from './image.ts';
 import { locate, type ModelSource } from './location.ts';
-import { locateLoras, type LoraOption } from './loras.ts';
 import {
   validateOptions,
   type CheckedOptions,
@@ -46,6 +51,8 @@ export interface LoadOptions {
   parts?: Partial<Record<PartName, ModelSource>>;
   /** LoRA files to merge into the weights, as many as you like. */
   loras?: readonly LoraOption[];
+  /** Textual inversions: words that prompts may then use. */
+  embeddings?: readonly EmbeddingOption[];
   /** At most so many CPU threads. Default: as many as the device has cores. */
   threads?: number;
   /** What a call does while another runs: wait its turn (default), or stop the other (`BUSY`). */
@@ -274,7 +281,7 @@ export class StableDiffusion {
 
 function loadRequest(source: ModelSource, options: LoadOptions): LoadRequest {
   const { backend = 'auto', dtype = 'f16', keep = true, variant, threads } = options;
-  const { weights = 'ema', predictionType, parts = {}, loras = [] } = options;
+  const { weights = 'ema', predictionType, parts = {}, loras = [], embeddings = [] } = options;
   const check = (name: string, value: unknown, all: readonly unknown[]) => {
     if (!all.includes(value))
       throw new SDError(
@@ -298,6 +305,7 @@ function loadRequest(source: ModelSource, options: LoadOptions): LoadRequest {
       Object.entries(parts).map(([part, place]) => [part, locate(place)] as const),
     ),
     loras: locateLoras(loras),
+    embeddings: locateEmbeddings(embeddings),
   };
 }
 

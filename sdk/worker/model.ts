@@ -5,6 +5,7 @@ import { generate } from '../pipeline/generate.ts';
 import { Pipeline } from '../pipeline/pipeline.ts';
 import { Previewer } from '../pipeline/preview.ts';
 import { checkpointModel } from './checkpoint-model.ts';
+import { openEmbeddings, withEmbeddings } from './embeddings.ts';
 import { startEngine } from './engines.ts';
 import { Loras } from './loras.ts';
 import { importKey, openCheckpoint } from './open-checkpoint.ts';
@@ -45,7 +46,7 @@ async function loadPipeline(
   notices: string[],
   { signal, onProgress }: CallContext,
 ): Promise<Pipeline> {
-  const { model, dtype, weights, keep = true, loras = [] } = request;
+  const { model, dtype, weights, keep = true, loras = [], embeddings = [] } = request;
   const cache = new ModelCache(modelStore(), { onNotice: (notice) => notices.push(notice) });
   const cached =
     keep && cache.available ? new CachedModel(cache, await importKey(request)) : undefined;
@@ -70,7 +71,8 @@ async function loadPipeline(
     },
   });
   bytes.total = await source.totalBytes();
-  return Pipeline.load(source, backend, { dtype, signal });
+  const words = await openEmbeddings(embeddings, keep ? cache : undefined, signal);
+  return Pipeline.load(withEmbeddings(source, words), backend, { dtype, signal });
 }
 
 async function compile(

@@ -55,6 +55,12 @@ export interface LoraRequest {
   readonly text: number;
 }
 
+/** A textual inversion, and the word that stands for it; default: the file's own. */
+export interface EmbeddingRequest {
+  readonly file: ModelLocation;
+  readonly token: string | undefined;
+}
+
 export interface LoadRequest {
   readonly model: ModelLocation;
   readonly backend: BackendChoice;
@@ -70,6 +76,7 @@ export interface LoadRequest {
   readonly parts?: Readonly<Partial<Record<PartName, ModelLocation>>>;
   /** Merged into the weights as they are loaded. */
   readonly loras?: readonly LoraRequest[];
+  readonly embeddings?: readonly EmbeddingRequest[];
   /** At most so many threads on the CPU; undefined leaves it to the machine. */
   readonly threads: number | undefined;
 }
