@@ -57,7 +57,7 @@ def strength(model, judge, work, scale, count):
 PARTS = ("judge", "vae", "adherence", "scales", "raw", "negative", "strength")
 
 
-def run(work, folder, raw, count=500, scale=5.0, fast=False, parts=PARTS, scales=(1.0, 2.0, 3.5, 7.5)):
+def run(work, folder, raw, count=500, scale=5.0, fast=False, parts=PARTS, scales=(1.0, 2.5, 7.5)):
     """Measure the named parts; each result is merged into report.json, so that parts may run side by side."""
     judge, model = judging.load(work), Model(folder, fast)
     held, scenes = data.load(os.path.join(work, "data"), "held")

@@ -13,7 +13,8 @@ def curves(work, path):
               ("diffusion", "loss", "diffusion: squared error of the noise"))
     for axis, (name, key, title) in zip(axes, panels):
         with open(os.path.join(work, "logs", f"{name}.jsonl")) as f:
-            rows = [r for r in map(json.loads, f) if key in r]
+            rows = {r["step"]: r for r in map(json.loads, f) if key in r}  # a resumed run repeats a few steps
+        rows = [rows[step] for step in sorted(rows)]
         x, y = np.array([r["step"] for r in rows]), np.array([r[key] for r in rows])
         axis.plot(x, y, color="#9db4c8", linewidth=0.8)
         if len(y) > 10:
