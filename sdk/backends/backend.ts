@@ -65,5 +65,7 @@ export interface Backend {
   /** Makes room for the parameters of one model part. */
   createWeights(params: Iterable<Param>, dtype: WeightDtype): Promise<Weights>;
   compile(graph: Graph, weights: Weights): Promise<Program>;
+  /** What happened since the last call that people should know, in sentences. */
+  takeNotices?(): string[];
   dispose(): Promise<void>;
 }

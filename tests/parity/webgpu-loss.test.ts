@@ -3,12 +3,12 @@ import { test } from 'node:test';
 import type { Backend, PackedParam, Program } from '../../sdk/backends/backend.ts';
 import { createWebGPUBackend } from '../../sdk/backends/webgpu/index.ts';
 import { createRenewingBackend, type RenewingBackend } from '../../sdk/backends/webgpu/renewal.ts';
-import { Graph, silu } from '../../sdk/graph/index.ts';
+import { Graph, scale, silu } from '../../sdk/graph/index.ts';
 import { fixedTokenizer } from './fixed-tokenizer.ts';
 import { goldenFile } from './fixtures.ts';
 import { run as runPipelines } from './golden-pipelines.ts';
 import { openGPU, readKernels } from './webgpu-device.ts';
-import { pack, randomInputs, randomParams } from './webgpu-ops.ts';
+import { pack, randomInputs, randomParams, relativeError } from './webgpu-ops.ts';
 
 const gpu = await openGPU();
 const skip = !gpu;
@@ -95,3 +95,25 @@ test(
     await backend.dispose();
   },
 );
+
+test('what overflows f16 is repeated in f32, once, with a notice', { skip }, async () => {
+  const backend = await createRenewingBackend(() =>
+    createWebGPUBackend({ gpu, kernels, storage: 'f16x2' }),
+  );
+  const graph = new Graph();
+  graph.output('y', scale(scale(graph.input('x', [1, 3, 5]), 1e6), 1e-6));
+  const weights = await backend.createWeights([], 'f16');
+  const program = await backend.compile(graph, weights);
+  const x = Float32Array.from({ length: 15 }, (_, i) => i / 3);
+  for (const notices of [1, 0]) {
+    program.write('x', x);
+    await program.run();
+    const y = await program.read('y');
+    assert.ok(relativeError(y, x) < 1e-6);
+    assert.equal(backend.takeNotices().length, notices);
+  }
+  // And after a loss it is exact at once.
+  lose(backend);
+  assert.ok(relativeError(await program.read('y'), x) < 1e-6);
+  await backend.dispose();
+});

@@ -1,6 +1,6 @@
 import type { FuseOptions, Graph, Param } from '../../graph/index.ts';
 import type { Backend, Program, WeightDtype, Weights } from '../backend.ts';
-import { openDevice, type Device, type DeviceOptions } from './device.ts';
+import { Device, openDevice, type DeviceOptions } from './device.ts';
 import { Lowering } from './lowering.ts';
 import { Pace } from './pace.ts';
 import { Pipelines } from './pipelines.ts';
@@ -60,6 +60,7 @@ export class WebGPUBackend implements Backend {
   readonly #options: WebGPUOptions;
   readonly #pace: Pace;
   readonly #tuner: Tuner;
+  #exact: WebGPUBackend | undefined;
 
   constructor(device: Device, options: WebGPUOptions) {
     this.device = device;
@@ -105,7 +106,16 @@ export class WebGPUBackend implements Backend {
     });
   }
 
+  /** The same device with activations in f32, for numbers that f16 cannot hold. */
+  get exact(): WebGPUBackend {
+    const { device } = this;
+    if (device.storage === 'f32') return this;
+    const options = { ...this.#options, device: device.gpu, tune: false };
+    return (this.#exact ??= new WebGPUBackend(new Device(device.gpu, 'f32', options), options));
+  }
+
   async dispose(): Promise<void> {
+    this.#exact?.device.dispose();
     this.device.dispose();
   }
 }

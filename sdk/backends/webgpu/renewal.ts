@@ -17,7 +17,8 @@ const WHILE = 5 * 60_000;
 /**
  * The WebGPU engine on whatever device there is at the moment. GPUs go away: drivers restart,
  * laptops change cards, watchdogs fire. All state of a step is its inputs, so a lost device is
- * replaced, weights are streamed in again, and the step that was running starts over.
+ * replaced, weights are streamed in again, and the step that was running starts over. A program whose
+ * results leave the numbers that f16 holds (SDXL's VAE) starts over in f32, and stays there.
  * @param open opens the engine on a new adapter: one whose device was lost gives no other
  */
 export async function createRenewingBackend(
@@ -32,6 +33,7 @@ export class RenewingBackend implements Backend {
   #current: WebGPUBackend;
   #renewal: Promise<void> | undefined;
   #losses: number[] = [];
+  #notices: string[] = [];
 
   constructor(open: () => Promise<WebGPUBackend>, current: WebGPUBackend) {
     this.#open = open;
@@ -86,10 +88,19 @@ export class RenewingBackend implements Backend {
         );
       const old = this.#current;
       this.#current = await this.#open();
+      this.notice('The GPU went away and came back; the step that was running was repeated.');
       await old.dispose();
     } finally {
       this.#renewal = undefined;
     }
+  }
+
+  notice(text: string): void {
+    this.#notices.push(text);
+  }
+
+  takeNotices(): string[] {
+    return this.#notices.splice(0);
   }
 
   dispose(): Promise<void> {
@@ -138,7 +149,7 @@ class RenewingWeights implements Weights {
     const weights = await backend.createWeights(this.#params, this.#dtype);
     this.bytes = weights.bytes;
     // The first time, whoever asked for room fills it.
-    if (isFirst) return weights;
+    if (isFirst || this.#params.length === 0) return weights;
     if (!this.#source)
       throw new SDError(
         'INTERNAL',
@@ -166,6 +177,7 @@ class RenewingProgram implements Program {
   #of: WebGPUBackend | undefined;
   /** True when the outputs on the present device are those of the inputs. */
   #hasRun = false;
+  #isExact = false;
 
   constructor(backend: RenewingBackend, graph: Graph, weights: RenewingWeights) {
     this.#backend = backend;
@@ -181,7 +193,9 @@ class RenewingProgram implements Program {
   async ready(): Promise<Program> {
     const { current } = this.#backend;
     if (this.#of === current) return this.#inner!;
-    const inner = await current.compile(this.#graph, await this.#weights.ready());
+    const weights = await this.#weights.ready();
+    const engine = this.#isExact ? current.exact : current;
+    const inner = await engine.compile(this.#graph, weights);
     for (const [name, data] of this.#inputs) inner.write(name, data);
     this.#inner = inner;
     this.#of = current;
@@ -206,7 +220,19 @@ class RenewingProgram implements Program {
     this.#hasRun = true;
   }
 
-  read(output: string): Promise<Float32Array> {
+  async read(output: string): Promise<Float32Array> {
+    const values = await this.#read(output);
+    const isExact = this.#isExact || this.#backend.current.device.storage === 'f32';
+    if (isExact || values.every((value) => Number.isFinite(value))) return values;
+    this.#isExact = true;
+    this.#backend.notice('Half precision overflowed; what overflowed was repeated in float32.');
+    this.#inner!.dispose();
+    this.#of = undefined;
+    await this.run();
+    return this.#read(output);
+  }
+
+  #read(output: string): Promise<Float32Array> {
     return this.#backend.withDevice(async () => {
       const had = this.#hasRun;
       const inner = await this.ready();
