@@ -31,7 +31,10 @@ export const openModel =
           dtype: request.dtype,
           notices,
         },
-        generate: (wanted, during) => run(pipeline, previewer, wanted, during),
+        generate: async (wanted, during) => {
+          const reply = await run(pipeline, previewer, wanted, during);
+          return { ...reply, notices: [...reply.notices, ...(backend.takeNotices?.() ?? [])] };
+        },
       } satisfies Model;
     } catch (error) {
       await backend.dispose();
