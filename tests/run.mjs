@@ -10,11 +10,17 @@ import { findBrowser } from './find-browser.mjs';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const scratch = mkdtempSync(join(tmpdir(), 'sd-tests-'));
 
-const node = (folder) => () => nodeTests(folder);
+const node =
+  (folder, pick = () => true) =>
+  () =>
+    nodeTests(testsIn(folder).filter(pick));
+const isGpu = (file) => file.includes('/webgpu-');
 const browser = (name, env) => () => browserTests(name, env);
 const suites = {
   unit: node('tests/unit'),
-  parity: node('tests/parity'),
+  parity: node('tests/parity', (file) => !isGpu(file)),
+  // Every kernel on a software GPU: minutes, so not part of `npm test`.
+  kernels: node('tests/parity', isGpu),
   faults: node('tests/faults'),
   demos: node('tests/demos'),
   chromium: browser('chromium'),
@@ -48,8 +54,7 @@ const testsIn = (folder) =>
         .sort()
     : [];
 
-async function nodeTests(folder) {
-  const files = testsIn(folder);
+async function nodeTests(files) {
   if (files.length === 0) return { passed: 0, failed: 0 };
   const tap = join(scratch, 'tap');
   const reporters = ['spec', 'tap'].map((name) => `--test-reporter=${name}`);
