@@ -72,7 +72,7 @@ export class Engine {
     const shared = threads > 1 && spawn !== undefined;
     const { module, relaxed } = await compileEngine(modules, simd, shared);
     const memory = new LinearMemory(shared);
-    const instance = await WebAssembly.instantiate(module, { env: { memory: memory.memory } });
+    const instance = new WebAssembly.Instance(module, { env: { memory: memory.memory } });
     const pool = shared
       ? await ThreadPool.start(
           spawn,
