@@ -8,6 +8,8 @@ describe('a prompt becomes a picture', () => {
   before(async () => {
     sd = await StableDiffusion.load(TINY, {
       backend: 'wasm',
+      // Another file of tests may have left it on the device.
+      keep: false,
       onProgress: (progress) => loading.push(progress),
     });
   });
