@@ -85,8 +85,8 @@ export class Conditions {
 
     const positive: Composed[] = [];
     const negative: Strand[] = [];
-    // diffusers skips layers for the positive prompt alone, except in SDXL; A1111 for both.
-    const negativeSkip = text.isXl || syntax === 'a1111' ? clipSkip : 0;
+    // diffusers skips layers for the positive prompt alone; A1111 for both.
+    const negativeSkip = syntax === 'a1111' ? clipSkip : 0;
     for (const prompt of job.prompts) {
       const parts = syntax === 'plain' ? [{ text: prompt, weight: 1 }] : splitComposed(prompt);
       const composed = [];

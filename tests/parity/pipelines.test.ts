@@ -5,14 +5,19 @@ import { fixedTokenizer } from './fixed-tokenizer.ts';
 import { goldenFile } from './fixtures.ts';
 import { run } from './golden-pipelines.ts';
 
-// Whole runs against diffusers: text to image, image to image, inpainting, SDXL, every sampler.
-for (const name of ['reference', 'wasm'])
-  test(`pipelines agree with diffusers on the ${name} engine`, async () => {
+// Whole runs against diffusers: text to image, image to image, inpainting, SDXL, every sampler; and
+// (tests/reference/pipelines.py) batches, custom schedules, tiles, seams, TAESD, cropped masks.
+for (const [name, file, least] of [
+  ['reference', 'pipelines', 43],
+  ['wasm', 'pipelines', 43],
+  ['reference', 'pipelines-more', 35],
+] as const)
+  test(`${file} agree with diffusers on the ${name} engine`, async () => {
     const backend = await createTestBackend(name);
     let cases = 0;
     const wrong: string[] = [];
     await run(
-      goldenFile('pipelines'),
+      goldenFile(file),
       (what, error, tolerance) => {
         cases++;
         if (!(error <= tolerance)) wrong.push(`${what} is off by ${error}`);
@@ -23,5 +28,5 @@ for (const name of ['reference', 'wasm'])
     );
     await backend.dispose();
     assert.deepEqual(wrong, []);
-    assert.ok(cases >= 43, `only ${cases} cases ran`);
+    assert.ok(cases >= least, `only ${cases} cases ran`);
   });
