@@ -98,9 +98,11 @@ everything.output.sourcemap = false;
 
 export default [
   code('sdk/index.ts', 'dist/index.js'),
+  code('sdk/parameters.ts', 'dist/parameters.js'),
   worker,
   everything,
   types('sdk/index.ts', 'dist/index.d.ts'),
+  types('sdk/parameters.ts', 'dist/parameters.d.ts'),
   types('sdk/worker/worker.ts', 'dist/worker.d.ts'),
   ...extra('element'),
   ...extra('react'),

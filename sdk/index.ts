@@ -13,8 +13,6 @@ export type {
   Step,
   Upscaler,
 } from './options.ts';
-export { parametersText, parseParameters, type MadeWith } from './parameters.ts';
-export { readPngText, writePngText } from './png.ts';
 export type { DenoiseProgress, DownloadProgress, Progress } from './progress.ts';
 export type { BusyPolicy } from './queue.ts';
 export {

@@ -1,5 +1,8 @@
 import type { GenerateOptions, SecondPass, Upscaler } from './options.ts';
 
+// One entry of the package, `stable-diffusion-web/parameters`: who writes the text writes it into a file.
+export { readPngText, writePngText } from './png.ts';
+
 /** What a finished picture knows beside the options that it was asked for with. */
 export interface MadeWith {
   /** The picture's number among those of the call. Default 0. */
