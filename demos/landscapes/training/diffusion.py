@@ -44,7 +44,7 @@ def timestep_weights(alphas, gamma=5.0, floor=0.25):
     return torch.clamp(weight, min=floor)
 
 
-def train(team, work, minutes, tokenizer, seed=0, batch=16, peak=2e-3, decay=0.999):
+def train(team, work, minutes, tokenizer, seed=0, batch=16, peak=2e-3, decay=0.998):
     torch.manual_seed(seed)
     ids, _ = text.captions(work)
     ids = torch.from_numpy(ids)
@@ -88,7 +88,8 @@ def train(team, work, minutes, tokenizer, seed=0, batch=16, peak=2e-3, decay=0.9
         noise = torch.randn_like(x) + LEVEL * torch.randn(batch, 4, 1, 1)
         noisy = noise_scheduler.add_noise(x, noise, t)
         for group in optimizer.param_groups:
-            group["lr"] = budget.rate(share, step, peak, warmup=100)
+            # The average does the last of the annealing, so the rate need not reach zero.
+            group["lr"] = budget.rate(share, step, peak, warmup=100, floor=0.1)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             with torch.no_grad():
                 context = encoder(token).last_hidden_state
