@@ -57,6 +57,65 @@ export interface Program {
   dispose(): void;
 }
 
+/** `Σ factor · vectors[from]` */
+export type Combination = readonly Term[];
+export interface Term {
+  readonly from: number;
+  readonly factor: number;
+}
+
+/** What a denoising loop keeps in the engine. */
+export interface VectorOptions {
+  readonly count: number;
+  /** Of each: NCHW. */
+  readonly shape: readonly [pictures: number, channels: number, height: number, width: number];
+  /** `[height · width]`, between 0 and 1: where the inside of a combination counts. */
+  readonly mask?: Float32Array;
+  /** Channels that join the input behind those of the latents, `[pictures, more, height, width]`. */
+  readonly extra?: Float32Array;
+}
+
+/** A row of the UNet's batch that pulls a picture towards a prompt. */
+export interface Pull {
+  readonly picture: number;
+  /** 1, but for prompts joined by `AND`. */
+  readonly weight: number;
+}
+
+/** How predictions become one per picture; see pipeline/guidance.ts. */
+export interface Guidance {
+  /** The batch is a negative for each picture, then a row for each of these. */
+  readonly pulls: readonly Pull[];
+  readonly scale: number;
+  readonly rescale: number;
+}
+
+/**
+ * Float32 latents in the engine's memory and what a denoising loop does with them, so that nothing
+ * of a step comes to the host. All of it happens in the order of the calls; only `read` waits for it.
+ */
+export interface Vectors {
+  /** Takes a vector over, NCHW. */
+  write(into: number, data: Float32Array): void;
+  /** Sums vectors; outside the mask another sum. `into` may be among them. */
+  combine(into: number, inside: Combination, outside?: Combination): void;
+  /**
+   * Runs a program whose input `sample` is a sum of vectors (for each row of its batch that of the
+   * row's picture) and takes its output `sample`, guided, into a vector.
+   * @throws SDError `ABORTED` when the signal fires; the program stays usable
+   */
+  evaluate(
+    program: Program,
+    input: Combination,
+    pictures: readonly number[],
+    guidance: Guidance | undefined,
+    into: number,
+    signal?: AbortSignal,
+  ): Promise<void>;
+  read(from: number): Promise<Float32Array>;
+  dispose(): void;
+}
+
 /** A compute engine. */
 export interface Backend {
   readonly name: 'reference' | 'wasm' | 'webgpu';
@@ -65,6 +124,8 @@ export interface Backend {
   /** Makes room for the parameters of one model part. */
   createWeights(params: Iterable<Param>, dtype: WeightDtype): Promise<Weights>;
   compile(graph: Graph, weights: Weights): Promise<Program>;
+  /** Where the engine can: the vectors of a denoising loop. Undefined where they do not fit. */
+  createVectors?(options: VectorOptions): Promise<Vectors | undefined>;
   /** What happened since the last call that people should know, in sentences. */
   takeNotices?(): string[];
   dispose(): Promise<void>;

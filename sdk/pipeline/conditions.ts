@@ -1,4 +1,4 @@
-import type { Pull } from './guidance.ts';
+import type { Pull } from '../backends/backend.ts';
 import type { Pass } from './pass.ts';
 import { promptSchedule, scheduledIndex, splitComposed } from './prompts/schedule.ts';
 import type { Hooks, Job } from './request.ts';
@@ -148,7 +148,8 @@ export class Conditions {
       rows.unshift(...this.#negative.map((strand) => row(strand, true)));
       pictures.unshift(...this.#negative.keys());
     }
-    return { context: { rows, guidanceScale, wrap }, pictures, isGuided, pulls, scale };
+    const watch = this.#job.inspect?.includes('attention') ?? false;
+    return { context: { rows, guidanceScale, wrap, watch }, pictures, isGuided, pulls, scale };
   }
 }
 

@@ -1,9 +1,4 @@
-/** A row of the UNet's batch that pulls a picture towards a prompt. */
-export interface Pull {
-  readonly picture: number;
-  /** 1, but for prompts joined by `AND`. */
-  readonly weight: number;
-}
+import type { Pull } from '../backends/backend.ts';
 
 /**
  * Classifier-free guidance (Ho & Salimans 2022), with several prompts per picture where they are

@@ -9,6 +9,10 @@ export interface Pass {
   readonly job: Job;
   readonly shape: LatentShape;
   readonly sampler: Sampler;
+  /** Makes another sampler like it, at the run's start. */
+  newSampler(): Sampler;
+  /** What the model predicts: `epsilon`, `v_prediction` or `sample`. */
+  readonly predictionType: string;
   /** First index into the sampler's timesteps. */
   readonly begin: number;
   /** How often the UNet is asked. */
@@ -30,19 +34,24 @@ export function passOf(job: Job, shape: LatentShape, checkpoint: SchedulerConfig
     );
   const custom = timesteps || sigmas;
   const schedule = custom ? { timesteps, sigmas } : { steps: job.steps };
-  const sampler = createSampler(name, checkpoint, schedule, job.schedulerOptions);
-  if (!job.image) return { job, shape, sampler, begin: 0, calls: sampler.timesteps.length };
-
-  const steps = custom ? sampler.timesteps.length : job.steps;
-  const begin = beginIndex(steps, job.image.strength, sampler.order);
-  const calls = sampler.timesteps.length - begin;
+  const create = (): Sampler => createSampler(name, checkpoint, schedule, job.schedulerOptions);
+  const { timesteps: all, order } = create();
+  const steps = custom ? all.length : job.steps;
+  const begin = job.image ? beginIndex(steps, job.image.strength, order) : 0;
+  const calls = all.length - begin;
   if (calls < 1)
     throw new SDError(
       'INVALID_OPTION',
-      `strength ${job.image.strength} of ${steps} steps leaves no step to run; raise one of the two.`,
+      `strength ${job.image?.strength} of ${steps} steps leaves no step to run; raise one of the two.`,
     );
-  sampler.setBeginIndex(begin);
-  return { job, shape, sampler, begin, calls };
+  const newSampler = (): Sampler => {
+    const sampler = create();
+    if (job.image) sampler.setBeginIndex(begin);
+    return sampler;
+  };
+  const settings = { prediction_type: 'epsilon', ...checkpoint, ...job.schedulerOptions };
+  const predictionType = String(settings.prediction_type);
+  return { job, shape, sampler: newSampler(), newSampler, predictionType, begin, calls };
 }
 
 /** The sampler that the model was saved with. */

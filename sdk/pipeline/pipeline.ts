@@ -31,6 +31,7 @@ export interface JobResult {
 
 /** A loaded model: from prompts and latents to pixels. One run at a time. */
 export class Pipeline {
+  readonly #backend: Backend;
   readonly #text: TextEncoders;
   readonly #unet: UNet;
   readonly #vae: Autoencoder;
@@ -40,6 +41,7 @@ export class Pipeline {
   readonly #isRefiner: boolean;
 
   private constructor(
+    backend: Backend,
     text: TextEncoders,
     unet: UNet,
     vae: Autoencoder,
@@ -47,6 +49,7 @@ export class Pipeline {
     zerosForNothing: boolean,
     isRefiner: boolean,
   ) {
+    this.#backend = backend;
     this.#text = text;
     this.#unet = unet;
     this.#vae = vae;
@@ -87,7 +90,7 @@ export class Pipeline {
         );
       const isXl = source.has('text_encoder_2');
       const zeros = isXl && modelIndex.force_zeros_for_empty_prompt !== false;
-      return new Pipeline(text, unet, vae, scheduler as SchedulerConfig, zeros, isRefiner);
+      return new Pipeline(backend, text, unet, vae, scheduler as SchedulerConfig, zeros, isRefiner);
     } catch (error) {
       for (const part of loaded) part.dispose();
       throw error;
@@ -174,7 +177,8 @@ export class Pipeline {
     const mode = this.#vaeMode(job, hooks);
     const { inChannels } = this.#unet.config;
     const start = await startOf(pass, generator, this.#vae, inChannels, mode);
-    return denoise(pass, generator, start, this.#unet, conditions, hooks, done);
+    const walk = { pass, generator, start, unet: this.#unet, conditions, hooks, done };
+    return denoise(walk, this.#backend);
   }
 
   #conditions(pass: Pass, hooks: Hooks, before?: number): Promise<Conditions> {

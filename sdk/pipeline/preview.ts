@@ -1,4 +1,5 @@
 import type { Picture } from '../image.ts';
+import type { Answer, StepInsight } from '../inspect.ts';
 import type { PreviewKind, PreviewState } from '../options.ts';
 import { applyRgbMap, fitRgbMap, knownRgbMap, probe, type RgbMap } from './latent-rgb.ts';
 import type { Pipeline } from './pipeline.ts';
@@ -27,7 +28,7 @@ export class Previewer {
   ): Promise<Picture | undefined> {
     if (kind === 'none') return undefined;
     const [pictures, channels, height, width] = event.shape;
-    const all = state === 'noisy' ? event.latents : event.denoised;
+    const all = await event.latents(state);
     const latents = all.subarray(0, all.length / pictures);
     const shape = [1, channels, height, width] as const;
     if (kind === 'rgb') {
@@ -37,6 +38,28 @@ export class Previewer {
     const scale = this.#pipeline.sizeStep;
     const image = await this.#pipeline.decode(latents, shape, signal);
     return toPicture(image, 0, width * scale, height * scale);
+  }
+
+  /** The same of what was asked for beyond the step's result: latents become pictures. */
+  async showInsight(
+    kind: PreviewKind,
+    { insight, ...event }: StepEvent,
+    signal?: AbortSignal,
+  ): Promise<StepInsight<Picture> | undefined> {
+    if (!insight?.guidance) return insight && { attention: insight.attention };
+    const [, ...size] = event.shape;
+    const shown = async ({ output, preview }: Answer<Float32Array>): Promise<Answer<Picture>> => {
+      const latents = async () => preview!;
+      const alone: StepEvent = { ...event, shape: [1, ...size], latents };
+      return { output, preview: await this.show(kind, alone, signal) };
+    };
+    const { conditioned, unconditioned, shape } = insight.guidance;
+    const guidance = {
+      conditioned: await shown(conditioned),
+      unconditioned: unconditioned && (await shown(unconditioned)),
+      shape,
+    };
+    return { guidance, attention: insight.attention };
   }
 
   async #findMap(signal?: AbortSignal): Promise<RgbMap> {

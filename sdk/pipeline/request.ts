@@ -1,6 +1,8 @@
 import type { GeneratorKind } from '../random/index.ts';
+import type { Inspection } from '../inspect.ts';
 import type { PromptSyntax, SecondPass } from '../options.ts';
 import type { SchedulerConfig } from '../samplers/sampler.ts';
+import type { LatentInsight } from './insight.ts';
 
 /** A picture to start from, as tensors. */
 export interface InitialImage {
@@ -53,6 +55,8 @@ export interface Job {
   /** Default `auto`. */
   readonly vaeTiling?: boolean | 'auto';
   readonly secondPass?: Required<SecondPass>;
+  /** What steps tell beyond their result. Default nothing. */
+  readonly inspect?: readonly Inspection[];
 }
 
 /** Noise of other seeds, blended into that of the pictures' own. */
@@ -69,10 +73,14 @@ export interface StepEvent {
   readonly step: number;
   readonly steps: number;
   readonly timestep: number;
-  /** NCHW of {@link LatentShape}: the sample, and the clean sample it predicts. */
-  readonly latents: Float32Array;
-  readonly denoised: Float32Array;
   readonly shape: LatentShape;
+  /** What the job's `inspect` asked for. */
+  readonly insight?: LatentInsight;
+  /**
+   * NCHW of `shape`: the noisy sample after the step, or the clean one that it predicts. Read back
+   * from the engine when it is asked for, so ask before the next step.
+   */
+  latents(state: 'noisy' | 'denoised'): Promise<Float32Array>;
 }
 
 export type LatentShape = readonly [pictures: number, channels: number, h: number, w: number];

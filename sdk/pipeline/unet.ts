@@ -1,5 +1,12 @@
 import type { Backend, Program, WeightDtype } from '../backends/backend.ts';
-import { parseUNetConfig, traceUNet, type UNetConfig, type UNetShape } from '../models/index.ts';
+import {
+  parseUNetConfig,
+  traceUNet,
+  type CrossAttention,
+  type UNetConfig,
+  type UNetShape,
+} from '../models/index.ts';
+import type { AttentionLayer } from './attention-maps.ts';
 import { guidanceEmbedding } from './guidance.ts';
 import { stack, toNchw, toNhwc } from './layout.ts';
 import type { ModelSource } from './model-source.ts';
@@ -19,6 +26,8 @@ export interface UNetContext {
   /** Guidance scale for models that take it as an input. */
   readonly guidanceScale: number;
   readonly wrap?: UNetShape['wrap'];
+  /** Keeps what {@link UNet.crossAttention} reads. */
+  readonly watch?: boolean;
 }
 
 /** The noise predictor, compiled for one batch and size at a time. */
@@ -26,6 +35,9 @@ export class UNet {
   readonly config: UNetConfig;
   readonly #part: Part;
   readonly #written = new WeakMap<Program, UNetContext>();
+  /** Of programs that keep them, the attentions to the prompt. */
+  readonly #watched = new WeakMap<Program, readonly CrossAttention[]>();
+  #latest: Program | undefined;
 
   private constructor(config: UNetConfig, part: Part) {
     this.config = config;
@@ -62,20 +74,57 @@ export class UNet {
     context: UNetContext,
     signal?: AbortSignal,
   ): Promise<Float32Array> {
+    const { inChannels, outChannels } = this.config;
+    const batch = context.rows.length;
+    const program = await this.prepare([height, width], timestep, context);
+    program.write('sample', toNhwc(sample, [batch, inChannels, height, width]));
+    await program.run(signal);
+    return toNchw(await program.read('sample'), [batch, outChannels, height, width]);
+  }
+
+  /** The program for a prediction, with everything written but the sample. */
+  async prepare(
+    [height, width]: readonly [number, number],
+    timestep: number,
+    context: UNetContext,
+  ): Promise<Program> {
     const { config } = this;
-    const { rows, wrap } = context;
+    const { rows, wrap, watch } = context;
     const batch = rows.length;
     const tokens = rows[0].conditioning.tokens;
     const timeIds = rows[0].timeIds.length;
-    const key = `${batch}×${height}×${width}×${tokens} ${wrap?.x ?? false} ${wrap?.y ?? false}`;
-    const program = await this.#part.program(key, () =>
-      traceUNet(config, { batch, height, width, tokens, timeIds, wrap }),
-    );
+    const axes = `${wrap?.x ?? false} ${wrap?.y ?? false} ${watch ?? false}`;
+    const key = `${batch}×${height}×${width}×${tokens} ${axes}`;
+    const layers: CrossAttention[] = [];
+    const onCrossAttention = watch ? (layer: CrossAttention) => layers.push(layer) : undefined;
+    const program = await this.#part.program(key, () => {
+      const shape = { batch, height, width, tokens, timeIds, wrap, onCrossAttention };
+      const graph = traceUNet(config, shape);
+      layers.forEach(({ q, k }, i) => {
+        graph.output(`q${i}`, q);
+        graph.output(`k${i}`, k);
+      });
+      return graph;
+    });
+    if (layers.length > 0) this.#watched.set(program, layers);
+    this.#latest = program;
     if (this.#written.get(program) !== context) this.#write(program, context);
-    program.write('sample', toNhwc(sample, [batch, config.inChannels, height, width]));
     program.write('timestep', new Float32Array(batch).fill(timestep));
-    await program.run(signal);
-    return toNchw(await program.read('sample'), [batch, config.outChannels, height, width]);
+    return program;
+  }
+
+  /** Of one row of the latest prediction, whose context was to `watch`. */
+  async crossAttention(row: number): Promise<AttentionLayer[]> {
+    const program = this.#latest!;
+    const found: AttentionLayer[] = [];
+    for (const [i, layer] of this.#watched.get(program)!.entries()) {
+      const { heads, height, width } = layer;
+      const [q, k] = [await program.read(`q${i}`), await program.read(`k${i}`)];
+      const own = (x: Float32Array, [batch]: readonly number[]): Float32Array =>
+        x.subarray((row * x.length) / batch, ((row + 1) * x.length) / batch);
+      found.push({ q: own(q, layer.q.shape), k: own(k, layer.k.shape), heads, height, width });
+    }
+    return found;
   }
 
   /** What lies behind it is computed once for each context, not at every step. */

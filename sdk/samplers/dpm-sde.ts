@@ -2,7 +2,7 @@ import { SDError } from '../errors.ts';
 import { BrownianTree } from '../random/brownian-tree.ts';
 import { seedBits } from '../random/seed.ts';
 import { defineSampler } from './define.ts';
-import { drawNoise } from './noise.ts';
+import { drawNoise, noiseFrom } from './noise.ts';
 import { noiseSchedule, scheduleDefaults } from './noise-schedule.ts';
 import { predictOriginalK } from './prediction.ts';
 import type { Schedule, StepOptions, StepResult } from './sampler.ts';
@@ -99,7 +99,7 @@ class DPMSDE extends SigmaSampler {
       [f(sigmaAt(downTime) / from), start],
       [-f(Math.expm1(f(time - downTime))), denoised],
     );
-    const noise = this.#noise(from, to, options);
+    const noise = noiseFrom(options, () => this.#noise(from, to, options));
     const scale = f(options.sNoise ?? 1);
     const prev = moved.map((value, i) => value + f(f(noise[i] * scale) * up));
     return { prev, denoised };
@@ -119,7 +119,9 @@ class DPMSDE extends SigmaSampler {
   #plant(options: StepOptions): readonly BrownianTree[] {
     const { shape } = options;
     const given =
-      options.noiseSeeds ?? this.#configSeed ?? seedFrom(drawNoise({ ...options, shape: [1] }));
+      options.noiseSeeds ??
+      this.#configSeed ??
+      seedFrom(drawNoise({ ...options, shape: [1], trace: undefined }));
     const perPicture = Array.isArray(given);
     const seeds = [given].flat();
     if (perPicture && seeds.length !== shape[0]) {

@@ -6,11 +6,17 @@ import type { StepOptions } from './sampler.ts';
  * @throws SDError INVALID_OPTION without a generator: a fixed seed would lose its meaning silently
  */
 export function drawNoise(options: StepOptions): Float32Array {
-  if (!options.generator) {
+  const { generator, shape } = options;
+  if (!generator) {
     throw new SDError(
       'INVALID_OPTION',
       'This sampler adds noise at each step: pass a generator in the step options.',
     );
   }
-  return options.generator.randn(options.shape);
+  return noiseFrom(options, () => generator.randn(shape));
+}
+
+/** Noise of a sampler's own making. */
+export function noiseFrom({ trace }: StepOptions, make: () => Float32Array): Float32Array {
+  return trace ? trace(make) : make();
 }

@@ -20,6 +20,11 @@ export interface StepOptions {
   noiseSeeds?: readonly (number | bigint)[];
   /** LMS: how many derivatives are used. Default 4. */
   order?: number;
+  /**
+   * Where a run is traced instead of computed (pipeline/trace.ts): takes what makes the noise, and
+   * gives what stands for it.
+   */
+  trace?: (make: () => Float32Array) => Float32Array;
 }
 
 export interface StepResult {
@@ -33,7 +38,8 @@ export interface StepResult {
  * One run of a diffusion sampler, stateful: make a new one for each picture.
  *
  * Tensors are flat, row-major NCHW. No method changes its arguments; `scaleModelInput` may return
- * its argument.
+ * its argument. Steps are sums of their tensors (but for clipping), with coefficients that depend on
+ * no tensor's values or length: engines find these by tracing and take the step themselves.
  */
 export interface Sampler {
   /** Where the model is evaluated, in order. σ-samplers have fractional ones. */
