@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from ftfy.badness import MOJIBAKE_CATEGORIES
-from ftfy.chardata import CHARMAP_ENCODINGS, LIGATURES, UTF8_CLUES
+from ftfy.chardata import LIGATURES, UTF8_CLUES
 
 
 def escape(code):
@@ -62,12 +62,8 @@ def tables():
         yield f"  {name}: {class_members(members)},"
     yield "};"
     yield ""
-    yield "/** What bytes 0x80 … 0xFF stand for in each encoding, in the order ftfy tries them. */"
-    yield "export const CODE_PAGES: Record<string, string> = {"
-    for name in CHARMAP_ENCODINGS:
-        if name != "latin-1":
-            yield f"  {name!r}: {quote(bytes(range(0x80, 0x100)).decode(name))},"
-    yield "};"
+    yield "/** What bytes 0x80 … 0xFF stand for in the encoding that browsers do not know. */"
+    yield f"export const CP437 = {quote(bytes(range(0x80, 0x100)).decode('cp437'))};"
     yield ""
     yield "/** Latin ligatures and digraphs → letters. */"
     yield "export const LIGATURES: Record<string, string> = {"
@@ -76,17 +72,32 @@ def tables():
     yield "};"
 
 
+def base36(value):
+    digits = ""
+    while value:
+        value, digit = divmod(value, 36)
+        digits = "0123456789abcdefghijklmnopqrstuvwxyz"[digit] + digits
+    return digits or "0"
+
+
 def entities():
-    """One string: name, `!` if it also counts without its semicolon, code points in hexadecimal."""
-    names = html.entities.html5
-    yield "// Made by tests/reference/ftfy_tables.py; do not edit."
-    yield "// HTML5's named character references: name, `!` where the semicolon may be missing, code points."
-    line, lines = "", []
+    """By code points, since neighbours have like names and small differences."""
+    names, of = html.entities.html5, {}
     for name in sorted(names):
-        if not name.endswith(";"):
-            continue
-        mark = "!" if name[:-1] in names else ""
-        entry = f"{name[:-1]}{mark} {'+'.join(f'{ord(c):x}' for c in names[name])},"
+        if name.endswith(";"):
+            of.setdefault(tuple(map(ord, names[name])), []).append(
+                name[:-1] + ("!" if name[:-1] in names else "")
+            )
+    yield "// Made by tests/reference/ftfy_tables.py; do not edit."
+    yield "// HTML5's named character references, by code point: how far it is after the one before (base 36,"
+    yield "// nothing for 1), `+` and a second code point where there is one, names, `!` where the semicolon"
+    yield "// may be missing."
+    line, lines, previous = "", [], 0
+    for codes in sorted(of):
+        first, *second = codes
+        step = base36(first - previous) if first - previous != 1 else ""
+        entry = " ".join([step + "".join(f"+{base36(code)}" for code in second), *of[codes]]) + ","
+        previous = first
         if len(line) + len(entry) > 92:
             lines.append(line)
             line = ""

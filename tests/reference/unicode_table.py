@@ -21,21 +21,34 @@ def flags(code):
     return kind | (4 if unicodedata.category(char)[0] == "C" else 0)
 
 
+def varint(value):
+    while value > 127:
+        yield value & 127 | 128
+        value >>= 7
+    yield value
+
+
+def data(name, values):
+    yield f"export const {name}: usize = memory.data<u8>(["
+    for i in range(0, len(values), 24):
+        yield "  " + ", ".join(map(str, values[i : i + 24])) + ","
+    yield "]);"
+
+
 def main():
-    starts, previous = [], None
+    lengths, kinds, previous, begin = [], [], None, 0
     for code in range(0x110000):
         current = flags(code)
         if current != previous:
-            starts.append(code << 3 | current)
-            previous = current
+            lengths += varint(code - begin)
+            kinds.append(current)
+            previous, begin = current, code
     print("// Made by tests/reference/unicode_table.py; do not edit.")
-    print("// Each entry opens a range: code point << 3 | flags. Flags: 1 letter, 2 number, 3 white space,")
-    print("// plus 4 for category C* (control, format, surrogate, private, unassigned in Unicode 14).")
-    print(f"export const RANGE_COUNT: i32 = {len(starts)};")
-    print("export const RANGES: usize = memory.data<u32>([")
-    for i in range(0, len(starts), 12):
-        print("  " + ", ".join(map(str, starts[i : i + 12])) + ",")
-    print("]);")
+    print("// Ranges of code points: how far each begins after the one before, as a varint (LEB128), and its")
+    print("// flags: 1 letter, 2 number, 3 white space, plus 4 for category C* (control, format, surrogate,")
+    print("// private, unassigned in Unicode 14).")
+    print(f"export const RANGE_COUNT: i32 = {len(kinds)};")
+    print("\n".join([*data("DISTANCES", lengths), *data("FLAGS", kinds)]))
 
 
 main()

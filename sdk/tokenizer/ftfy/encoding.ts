@@ -1,5 +1,6 @@
 import { isBad } from './badness.ts';
-import { CLUE, CODE_PAGES } from './tables.ts';
+import { CODE_PAGES, WINDOWS_1252 } from './code-pages.ts';
+import { CLUE } from './tables.ts';
 
 // Repairs text that was decoded with the wrong encoding, as ftfy's `fix_encoding` does.
 // Bytes are strings of characters U+0000–U+00FF here, so that regular expressions work on them.
@@ -9,7 +10,7 @@ interface Encoding {
   byteOf: Map<string, number>;
 }
 
-/** ftfy's "sloppy" encodings fill unassigned bytes from Latin-1 and take byte 1A for U+FFFD. */
+/** ftfy's "sloppy" encodings take byte 1A for U+FFFD. */
 function buildEncoding(name: string, upper: string): Encoding {
   const byteOf = new Map<string, number>();
   for (let byte = 0; byte < 128; byte++) byteOf.set(String.fromCharCode(byte), byte);
@@ -21,14 +22,8 @@ function buildEncoding(name: string, upper: string): Encoding {
   return { name, byteOf };
 }
 
-const LATIN_1 = Array.from({ length: 128 }, (_, i) => String.fromCharCode(0x80 + i)).join('');
-const WINDOWS_1252 = CODE_PAGES['sloppy-windows-1252'];
-
 /** In the order they are tried. */
-const ENCODINGS = [
-  buildEncoding('latin-1', LATIN_1),
-  ...Object.entries(CODE_PAGES).map(([name, upper]) => buildEncoding(name, upper)),
-];
+const ENCODINGS = Object.entries(CODE_PAGES).map(([name, upper]) => buildEncoding(name, upper));
 
 /** The text's bytes in an encoding, or undefined when it does not have all the characters. */
 function encode(text: string, { byteOf }: Encoding): string | undefined {

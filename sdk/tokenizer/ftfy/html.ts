@@ -1,5 +1,5 @@
+import { WINDOWS_1252 } from './code-pages.ts';
 import { ENTITIES } from './entities.ts';
-import { CODE_PAGES } from './tables.ts';
 
 /** Name → characters, and the names that also count without their semicolon. */
 let names: Map<string, string> | undefined;
@@ -8,12 +8,17 @@ const bare = new Set<string>();
 function entities(): Map<string, string> {
   if (names) return names;
   names = new Map();
+  let code = 0;
   for (const entry of ENTITIES.split(',')) {
-    const [label, codes] = entry.split(' ');
-    const name = label.replace('!', '');
-    if (name !== label) bare.add(name);
-    const points = codes.split('+').map((code) => Number.parseInt(code, 16));
-    names.set(name, String.fromCodePoint(...points));
+    const [codes, ...labels] = entry.split(' ');
+    const [step, second] = codes.split('+');
+    code += step === '' ? 1 : Number.parseInt(step, 36);
+    const text = String.fromCodePoint(code, ...(second ? [Number.parseInt(second, 36)] : []));
+    for (const label of labels) {
+      const name = label.replace('!', '');
+      if (name !== label) bare.add(name);
+      names.set(name, text);
+    }
   }
   return names;
 }
@@ -43,7 +48,7 @@ function namedReference(name: string, semicolon: string): string | undefined {
 
 function numericReference(code: number): string {
   if (code === 0) return '\ufffd';
-  if (code >= 0x80 && code <= 0x9f) return CODE_PAGES['sloppy-windows-1252'][code - 0x80];
+  if (code >= 0x80 && code <= 0x9f) return WINDOWS_1252[code - 0x80];
   if ((code >= 0xd800 && code <= 0xdfff) || code > 0x10ffff) return '\ufffd';
   const isControl = code < 0x20 && ![0x09, 0x0a, 0x0c, 0x0d].includes(code);
   const isNoncharacter = (code >= 0xfdd0 && code <= 0xfdef) || (code & 0xfffe) === 0xfffe;
