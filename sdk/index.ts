@@ -2,6 +2,14 @@ export type { EmbeddingOption, LoraOption } from './adapters.ts';
 export type { Availability } from './availability.ts';
 export { SDError, isSDError, type SDErrorCode } from './errors.ts';
 export { GeneratedImage, PixelImage, type ImageInput, type Picture } from './image.ts';
+export type {
+  Answer,
+  AttentionInsight,
+  GuidanceInsight,
+  Inspection,
+  ScheduleInfo,
+  StepInsight,
+} from './inspect.ts';
 export type { ModelSource } from './location.ts';
 export type {
   GenerateOptions,

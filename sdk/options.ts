@@ -1,6 +1,7 @@
 import { boolean, integer, invalid, number, numbers, oneOf, plainObject, show } from './checks.ts';
 import { SDError } from './errors.ts';
 import type { ImageInput, Picture, PixelImage } from './image.ts';
+import { inspections, type Inspection, type StepInsight } from './inspect.ts';
 import type { Progress } from './progress.ts';
 
 /** Whose random generator the noise comes from; the same seed gives other noise in each. */
@@ -106,6 +107,8 @@ export interface GenerateOptions {
   preview?: PreviewKind;
   /** Default `'denoised'`. */
   previewState?: PreviewState;
+  /** What else a step tells; it costs time. Default nothing. */
+  inspect?: readonly Inspection[];
   /** Default `'plain'`. */
   syntax?: PromptSyntax;
   /** A picture whose edges fit together, in both directions (`true`) or one. Default false. */
@@ -128,7 +131,7 @@ export interface GenerateOptions {
 }
 
 /** One denoising step that is done. */
-export interface Step<Preview extends Picture = PixelImage> {
+export interface Step<Preview extends Picture = PixelImage> extends StepInsight<Preview> {
   /** From 1 to `steps`. */
   readonly step: number;
   readonly steps: number;
@@ -170,6 +173,7 @@ export interface GenerateRequest {
   readonly rng: RandomKind;
   readonly preview: PreviewKind;
   readonly previewState: PreviewState;
+  readonly inspect: Inspection[];
   readonly syntax: PromptSyntax;
   readonly seamless: boolean | 'x' | 'y';
   readonly vaeTiling: boolean | 'auto';
@@ -192,7 +196,7 @@ const NAMES = new Set<keyof GenerateOptions>([
   ...(['eta', 'clipSkip', 'count', 'rng', 'preview', 'latents'] as const),
   ...(['guidanceStart', 'guidanceEnd', 'oneGenerator', 'subseed', 'subseedStrength'] as const),
   ...(['maskBlur', 'maskPadding', 'timesteps', 'sigmas', 'previewState', 'syntax'] as const),
-  ...(['seamless', 'vaeTiling', 'secondPass'] as const),
+  ...(['seamless', 'vaeTiling', 'secondPass', 'inspect'] as const),
   ...(['signal', 'onProgress', 'onStep'] as const),
 ]);
 const LARGEST_SIDE = 4096;
@@ -284,6 +288,7 @@ export function validateOptions(options: GenerateOptions): CheckedOptions {
         usesPreview ? 'rgb' : 'none',
       ),
       previewState: oneOf(options.previewState, 'previewState', ['denoised', 'noisy'], 'denoised'),
+      inspect: inspections(options.inspect),
       syntax: oneOf(options.syntax, 'syntax', ['plain', 'a1111'], 'plain'),
       seamless: oneOf(options.seamless, 'seamless', [true, false, 'x', 'y'], false),
       vaeTiling: oneOf(options.vaeTiling, 'vaeTiling', [true, false, 'auto'], 'auto'),

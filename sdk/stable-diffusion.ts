@@ -6,7 +6,8 @@ import {
 } from './adapters.ts';
 import { probe, type Availability } from './availability.ts';
 import { isSDError, SDError } from './errors.ts';
-import { GeneratedImage, PixelImage, toPicture } from './image.ts';
+import { GeneratedImage, PixelImage, toPicture, type Picture } from './image.ts';
+import type { ScheduleInfo } from './inspect.ts';
 import { locate, type ModelSource } from './location.ts';
 import {
   validateOptions,
@@ -172,8 +173,7 @@ export class StableDiffusion {
       const hooks: CallHooks = {
         signal,
         onProgress: options.onProgress,
-        onStep: ({ preview, ...step }) =>
-          options.onStep?.({ ...step, preview: preview && new PixelImage(preview) }),
+        onStep: (step) => options.onStep?.(withImages(step)),
       };
       const { result, settled } = worker.call('generate', request, hooks);
       hold(settled);
@@ -238,6 +238,18 @@ export class StableDiffusion {
       options.signal?.removeEventListener('abort', follow);
       controller.abort();
     }
+  }
+
+  /**
+   * Where a run with these options would evaluate the model, without running it.
+   * @throws SDError INVALID_OPTION, DISPOSED
+   */
+  async schedule(options: Omit<GenerateOptions, 'prompt'> = {}): Promise<ScheduleInfo> {
+    const { request } = validateOptions({ ...options, prompt: '' });
+    const { signal } = options;
+    const worker = await this.#ready(signal);
+    const wanted = { ...request, image: undefined, mask: undefined };
+    return worker.call('schedule', wanted, { signal }).result;
   }
 
   /** Frees everything; calls that run or wait reject with ABORTED. May be called more than once. */
@@ -322,6 +334,23 @@ async function withPictures(
   );
   const mask = given === 'alpha' ? given : drawn;
   return { ...checked.request, image, mask };
+}
+
+/** Gives the pictures of a step their ways out. */
+function withImages({ preview, guidance, ...step }: Step<Picture>): Step {
+  const shown = <T extends { preview?: Picture }>(of: T) => ({
+    ...of,
+    preview: of.preview && new PixelImage(of.preview),
+  });
+  return {
+    ...step,
+    ...shown({ preview }),
+    guidance: guidance && {
+      ...guidance,
+      conditioned: shown(guidance.conditioned),
+      unconditioned: guidance.unconditioned && shown(guidance.unconditioned),
+    },
+  };
 }
 
 function toResult(reply: GenerateReply, notices: string[], total: number): GenerateResult {

@@ -58,6 +58,17 @@ export interface TransformerStyle {
   readonly layers: number;
   /** SD 2.x and SDXL project with linear layers, SD 1.x with 1×1 convolutions: the weights' shapes differ. */
   readonly linearProjection: boolean;
+  /** Told of the queries and keys of each attention to the prompt, by pages that show it. */
+  readonly onCrossAttention?: (layer: CrossAttention) => void;
+}
+
+/** Queries `[batch, height · width, heads · d]` of a feature map, and keys `[batch, tokens, heads · d]`. */
+export interface CrossAttention {
+  readonly q: Tensor;
+  readonly k: Tensor;
+  readonly heads: number;
+  readonly height: number;
+  readonly width: number;
 }
 
 /** Spatial transformer (Rombach 2022, section 3.3): pixels attend to themselves and to the prompt. */
@@ -65,7 +76,7 @@ export function spatialTransformer(
   m: Scope,
   x: Tensor,
   context: Tensor,
-  { groups, heads, layers, linearProjection }: TransformerStyle,
+  { groups, heads, layers, linearProjection, onCrossAttention }: TransformerStyle,
 ): Tensor {
   const [batch, height, width, channels] = x.shape;
   const tokens = [batch, height * width, channels];
@@ -73,20 +84,28 @@ export function spatialTransformer(
   let h = linearProjection
     ? m.linear('proj_in', reshape(normed, tokens), channels)
     : reshape(m.conv('proj_in', normed, channels, { kernel: 1 }), tokens);
+  const tell = (q: Tensor, k: Tensor): void => onCrossAttention?.({ q, k, heads, height, width });
   for (let i = 0; i < layers; i++)
-    h = transformerBlock(m.at(`transformer_blocks.${i}`), h, context, heads);
+    h = transformerBlock(m.at(`transformer_blocks.${i}`), h, context, heads, tell);
   h = linearProjection
     ? reshape(m.linear('proj_out', h, channels), x.shape)
     : m.conv('proj_out', reshape(h, x.shape), channels, { kernel: 1 });
   return add(x, h);
 }
 
-function transformerBlock(m: Scope, x: Tensor, context: Tensor, heads: number): Tensor {
+function transformerBlock(
+  m: Scope,
+  x: Tensor,
+  context: Tensor,
+  heads: number,
+  tell: (q: Tensor, k: Tensor) => void,
+): Tensor {
   const channels = x.channels;
   const attend = (a: Scope, from: Tensor, to: Tensor): Tensor => {
     const q = a.linear('to_q', from, channels, { bias: false });
     const k = a.linear('to_k', to, channels, { bias: false });
     const v = a.linear('to_v', to, channels, { bias: false });
+    if (to === context) tell(q, k);
     return a.linear('to_out.0', attention(q, k, v, heads), channels);
   };
   const normed = m.layerNorm('norm1', x, 1e-5);

@@ -1,5 +1,11 @@
 import { add, concat, Graph, silu, sinusoid, type Tensor } from '../graph/index.ts';
-import { resnetBlock, spatialTransformer, upsampler, type BlockStyle } from './blocks.ts';
+import {
+  resnetBlock,
+  spatialTransformer,
+  upsampler,
+  type BlockStyle,
+  type CrossAttention,
+} from './blocks.ts';
 import { ConfigReader } from './config.ts';
 
 const DOWN_BLOCKS = ['CrossAttnDownBlock2D', 'DownBlock2D'] as const;
@@ -131,6 +137,8 @@ export interface UNetShape {
   readonly timeIds?: number;
   /** Wrap around at the edges, so that the picture tiles. */
   readonly wrap?: { readonly x: boolean; readonly y: boolean };
+  /** Told of each attention to the prompt. */
+  readonly onCrossAttention?: (layer: CrossAttention) => void;
 }
 
 /**
@@ -141,7 +149,7 @@ export interface UNetShape {
  * LCM: `guidance` `[batch, guidanceDim]`. Output: `sample` `[batch, height, width, out]`.
  */
 export function traceUNet(config: UNetConfig, shape: UNetShape): Graph {
-  const { batch, height, width, tokens, timeIds = SDXL_TIME_IDS, wrap } = shape;
+  const { batch, height, width, tokens, timeIds = SDXL_TIME_IDS, wrap, onCrossAttention } = shape;
   const { channels, layersPerBlock, groups, eps } = config;
   const graph = new Graph();
   const m = graph.root;
@@ -155,6 +163,7 @@ export function traceUNet(config: UNetConfig, shape: UNetShape): Graph {
       heads: config.heads[level],
       layers: config.transformerLayers[level],
       linearProjection: config.linearProjection,
+      onCrossAttention,
     });
 
   let h = m.conv('conv_in', sample, channels[0], { wrap });

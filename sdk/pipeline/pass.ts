@@ -55,7 +55,7 @@ export function passOf(job: Job, shape: LatentShape, checkpoint: SchedulerConfig
 }
 
 /** The sampler that the model was saved with. */
-function ownSampler({ _class_name: name }: SchedulerConfig): string {
+export function ownSampler({ _class_name: name }: SchedulerConfig): string {
   if (typeof name === 'string') return name;
   throw new SDError(
     'INVALID_MODEL',

@@ -1,5 +1,6 @@
 import type { Backend, WeightDtype } from '../backends/backend.ts';
 import { SDError } from '../errors.ts';
+import type { ScheduleInfo } from '../inspect.ts';
 import type { PromptSyntax } from '../options.ts';
 import { createGenerator, ListGenerator, type Generator } from '../random/index.ts';
 import type { SchedulerConfig } from '../samplers/sampler.ts';
@@ -9,6 +10,7 @@ import { denoise } from './denoise.ts';
 import type { ModelSource } from './model-source.ts';
 import { passOf, type Pass } from './pass.ts';
 import type { Hooks, Job, LatentShape } from './request.ts';
+import { scheduleOf, type ScheduleRequest } from './schedule.ts';
 import { enlarge, secondPassJob } from './second-pass.ts';
 import { startOf } from './start.ts';
 import { TextEncoders } from './text.ts';
@@ -117,6 +119,11 @@ export class Pipeline {
     syntax: PromptSyntax = 'plain',
   ): { readonly tokens: number; readonly room: number } {
     return this.#text.count(prompt, syntax);
+  }
+
+  /** Where a run with these options would evaluate the model. @throws SDError INVALID_OPTION */
+  schedule(request: ScheduleRequest): ScheduleInfo {
+    return scheduleOf(request, this.#scheduler);
   }
 
   /** Runs one job from prompts to pixels. @throws SDError; the pipeline stays usable. */

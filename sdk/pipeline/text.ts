@@ -22,6 +22,8 @@ export interface Conditioning {
   readonly tokens: number;
   readonly context: Float32Array;
   readonly pooled?: Float32Array;
+  /** The tokens as the (first) tokenizer spells them; what was padded later has none. */
+  readonly pieces: readonly string[];
 }
 
 /** One tokenizer with its CLIP. */
@@ -85,7 +87,8 @@ export class TextEncoders {
   zeros(): Conditioning {
     const tokens = this.#encoders[0].config.maxTokens;
     const context = new Float32Array(tokens * this.contextDim);
-    return { tokens, context, pooled: this.isXl ? new Float32Array(this.pooledDim) : undefined };
+    const pooled = this.isXl ? new Float32Array(this.pooledDim) : undefined;
+    return { tokens, context, pooled, pieces: [] };
   }
 
   /**
@@ -106,6 +109,7 @@ export class TextEncoders {
     const { skip, syntax, signal } = options;
     const states: Float32Array[] = [];
     let pooled: Float32Array | undefined;
+    let pieces: string[] | undefined;
     let tokens = 0;
     for (const encoder of this.#encoders) {
       const onNotice = states.length === 0 ? options.onNotice : undefined;
@@ -124,8 +128,11 @@ export class TextEncoders {
       }
       states.push(stack(parts));
       tokens = chunks.reduce((sum, { ids }) => sum + ids.length, 0);
+      pieces ??= chunks.flatMap(({ ids }) =>
+        Array.from(ids, (id) => encoder.tokenizer.tokenOf(id)),
+      );
     }
-    return { tokens, context: sideBySide(states, tokens), pooled };
+    return { tokens, context: sideBySide(states, tokens), pooled, pieces: pieces ?? [] };
   }
 
   async #run(

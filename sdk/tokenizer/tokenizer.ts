@@ -172,6 +172,11 @@ export class Tokenizer {
     return this.#idOf.get(token);
   }
 
+  /** A token as the vocabulary spells it; empty where there is no such id. */
+  tokenOf(id: number): string {
+    return this.#tokenOf.get(id) ?? '';
+  }
+
   /** How many ids a text has, without BOS and EOS; what a counter in a user interface shows. */
   count(text: string): number {
     return this.encode(text).length;

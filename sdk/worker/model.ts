@@ -31,6 +31,7 @@ export const openModel =
           dtype: request.dtype,
           notices,
         },
+        schedule: (wanted) => pipeline.schedule(wanted),
         generate: async (wanted, during) => {
           const reply = await run(pipeline, previewer, wanted, during);
           return { ...reply, notices: [...reply.notices, ...(backend.takeNotices?.() ?? [])] };
@@ -134,12 +135,10 @@ async function run(
     onStep: async (event) => {
       report(event.step);
       const { step, steps, timestep } = event;
-      onStep({
-        step,
-        steps,
-        timestep,
-        preview: await previewer.show(request.preview, event, signal, request.previewState),
-      });
+      const { preview: kind, previewState } = request;
+      const preview = await previewer.show(kind, event, signal, previewState);
+      const insight = await previewer.showInsight(kind, event, signal);
+      onStep({ step, steps, timestep, preview, ...insight });
     },
   });
   report(total);

@@ -1,4 +1,5 @@
 import type { Picture } from '../image.ts';
+import type { ScheduleInfo } from '../inspect.ts';
 import type { GenerateRequest, Step } from '../options.ts';
 import type { Progress } from '../progress.ts';
 
@@ -111,6 +112,7 @@ export interface GenerateReply {
 export interface WorkerApi {
   load(request: LoadRequest, events: MessagePort): Promise<ModelInfo>;
   generate(request: GenerateRequest, events: MessagePort): Promise<GenerateReply>;
+  schedule(request: GenerateRequest, events: MessagePort): Promise<ScheduleInfo>;
 }
 
 /** From the worker during a call. `end` comes before the answer, so that no event comes after it. */

@@ -1,6 +1,7 @@
 import * as comlink from 'comlink';
 import { SDError } from '../errors.ts';
 import type { Picture } from '../image.ts';
+import type { ScheduleInfo } from '../inspect.ts';
 import type { GenerateRequest, Step } from '../options.ts';
 import { ProgressReporter, type Progress } from '../progress.ts';
 import { VERSION } from '../version.ts';
@@ -29,6 +30,7 @@ export interface CallContext {
 export interface Model {
   readonly info: ModelInfo;
   generate(request: GenerateRequest, context: CallContext): Promise<GenerateReply>;
+  schedule(request: GenerateRequest): ScheduleInfo;
 }
 
 export type OpenModel = (request: LoadRequest, context: CallContext) => Promise<Model>;
@@ -65,16 +67,20 @@ function holdLock(name: string, port: MessagePort): void {
 /** Answers the calls of one page on `port` with what `open` gives. */
 function serve(port: MessagePort, open: OpenModel): void {
   let model: Model | undefined;
+  const loaded = (): Model => {
+    if (!model) throw new SDError('INTERNAL', 'A call came before load.');
+    return model;
+  };
   const api: WorkerApi = {
     load: (request, events) =>
       during(events, async (context) => {
         model = await open(request, context);
         return model.info;
       }),
+    schedule: (request, events) => during(events, async () => loaded().schedule(request)),
     generate: (request, events) =>
       during(events, async (context) => {
-        if (!model) throw new SDError('INTERNAL', 'generate came before load.');
-        const reply = await model.generate(request, context);
+        const reply = await loaded().generate(request, context);
         const buffers = reply.pictures.map((picture) => picture.data.buffer);
         return comlink.transfer(reply, [...buffers, reply.latents.buffer] as ArrayBuffer[]);
       }),

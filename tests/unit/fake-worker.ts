@@ -35,6 +35,11 @@ export class FakeWorker extends EventTarget {
       await script.load?.(request, context);
       return {
         info: INFO,
+        schedule: ({ steps }) => ({
+          timesteps: Array.from({ length: steps }, (_, i) => 999 - i),
+          sigmas: [],
+          alphasCumprod: new Float32Array(1000),
+        }),
         generate: async (wanted, during) => {
           await script.generate?.(wanted, during);
           return reply(wanted);

@@ -43,6 +43,7 @@ test('a prompt alone is completed with the defaults', () => {
     timesteps: undefined,
     sigmas: undefined,
     previewState: 'denoised',
+    inspect: [],
     syntax: 'plain',
     seamless: false,
     vaeTiling: 'auto',
