@@ -22,21 +22,17 @@ export class SafetensorsReader implements TensorReader {
   /** Reads and validates the header. @throws SDError INVALID_FILE; whatever the source throws. */
   static async open(source: ByteSource, signal?: AbortSignal): Promise<SafetensorsReader> {
     const size = await source.size(signal);
-    const cursor = new Cursor(source, signal);
     try {
-      const first8 =
-        size !== undefined && size < 8 ? new Uint8Array(size) : await cursor.read(0, 8);
+      const first8 = await source.read(0, Math.min(size ?? 8, 8), signal);
       const length = headerLength(first8, size);
       const bytes = new Uint8Array(8 + length);
       bytes.set(first8);
-      bytes.set(await cursor.read(8, length), 8);
+      bytes.set(await source.read(8, 8 + length, signal), 8);
       return new SafetensorsReader(source, parseHeader(bytes, size));
     } catch (error) {
       if (error instanceof SDError && error.code === 'INVALID_FILE')
         throw new SDError('INVALID_FILE', `${source.name}: ${error.message}`, { cause: error });
       throw error;
-    } finally {
-      await cursor.close();
     }
   }
 
@@ -62,15 +58,20 @@ export class SafetensorsReader implements TensorReader {
     options: ReadOptions = {},
   ): AsyncIterable<RawTensor> {
     const { tensors } = this.#header;
-    const wanted = new Set(names);
-    for (const name of wanted) if (!tensors.has(name)) throw noTensor(this.#source.name, name);
+    const left = new Set(names);
+    for (const name of left) if (!tensors.has(name)) throw noTensor(this.#source.name, name);
+    // The header lists tensors in the order of their bytes.
+    const wanted = [...tensors]
+      .filter(([name]) => left.has(name))
+      .map(([name, { dtype, shape, begin }]) => {
+        const end = begin + byteLength({ dtype, shape });
+        return { name, dtype, shape, begin, end };
+      });
 
-    const cursor = new Cursor(this.#source, options.signal);
+    const cursor = new Cursor(this.#source, wanted, options.signal);
     try {
-      for (const [name, { dtype, shape, begin }] of tensors) {
-        if (!wanted.has(name)) continue;
-        const length = byteLength({ dtype, shape });
-        const bytes = await cursor.read(begin, length, options.onBytes);
+      for (const { name, dtype, shape, begin, end } of wanted) {
+        const bytes = await cursor.read(begin, end - begin, options.onBytes);
         yield { name, dtype, shape, bytes };
       }
     } finally {

@@ -10,8 +10,8 @@ export interface ByteSource {
   size(signal?: AbortSignal): Promise<number | undefined>;
   /** Exactly `end - begin` bytes. @throws SDError INVALID_FILE where the file ends before. */
   read(begin: number, end: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>;
-  /** From `begin` (default 0) to the end of the file. */
-  stream(begin?: number, signal?: AbortSignal): AsyncIterable<Uint8Array>;
+  /** From `begin` (default 0) to `end` (default the end of the file). */
+  stream(begin?: number, end?: number, signal?: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
 /** A picked or dropped file, or a Blob. */
@@ -39,8 +39,8 @@ export class BlobSource implements ByteSource {
     }
   }
 
-  async *stream(begin = 0, signal?: AbortSignal): AsyncIterable<Uint8Array> {
-    const reader = this.#blob.slice(begin).stream().getReader();
+  async *stream(begin = 0, end?: number, signal?: AbortSignal): AsyncIterable<Uint8Array> {
+    const reader = this.#blob.slice(begin, end).stream().getReader();
     try {
       for (;;) {
         throwIfAborted(signal);
@@ -84,9 +84,9 @@ export class MemorySource implements ByteSource {
     return new Uint8Array(this.#bytes.subarray(begin, end));
   }
 
-  async *stream(begin = 0, signal?: AbortSignal): AsyncIterable<Uint8Array> {
+  async *stream(begin = 0, end?: number, signal?: AbortSignal): AsyncIterable<Uint8Array> {
     throwIfAborted(signal);
-    if (begin < this.#bytes.length) yield this.#bytes.subarray(begin);
+    if (begin < this.#bytes.length) yield this.#bytes.subarray(begin, end);
   }
 }
 
@@ -101,7 +101,7 @@ export async function readAll(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of source.stream(0, signal)) {
+  for await (const chunk of source.stream(0, undefined, signal)) {
     length += chunk.length;
     if (length > limit)
       throw new SDError('INVALID_FILE', `${source.name} is longer than ${limit} bytes.`);
@@ -119,16 +119,29 @@ export async function readAll(
 /** Gaps up to this many bytes are read through, where a new request would cost more. */
 const READ_THROUGH = 1024 * 1024;
 
-/** Reads pieces of a source in rising order over one stream, and seeks over large gaps. */
+/** Bytes from `begin` to before `end`. */
+export interface Range {
+  readonly begin: number;
+  readonly end: number;
+}
+
+/**
+ * Reads pieces of a source in rising order over one stream, and seeks over large gaps. A stream ends
+ * with the last piece that is wanted of it: what a server sends past that is lost on the way.
+ */
 export class Cursor {
   readonly #source: ByteSource;
+  readonly #wanted: readonly Range[];
   readonly #signal: AbortSignal | undefined;
   #chunks: AsyncIterator<Uint8Array> | undefined;
   #rest: Uint8Array = new Uint8Array(0);
   #at = 0;
+  #end = 0;
 
-  constructor(source: ByteSource, signal?: AbortSignal) {
+  /** @param wanted all that will be read, by rising `begin`. */
+  constructor(source: ByteSource, wanted: readonly Range[], signal?: AbortSignal) {
     this.#source = source;
+    this.#wanted = wanted;
     this.#signal = signal;
   }
 
@@ -159,14 +172,25 @@ export class Cursor {
   }
 
   async #seek(begin: number): Promise<void> {
-    const gap = begin - this.#at;
-    if (this.#chunks && (gap < 0 || (gap > READ_THROUGH && this.#source.seekable)))
-      await this.close();
+    if (this.#chunks && (begin < this.#at || begin >= this.#end)) await this.close();
     if (!this.#chunks) {
-      this.#chunks = this.#source.stream(begin, this.#signal)[Symbol.asyncIterator]();
+      this.#end = this.#endOfRun(begin);
+      const stream = this.#source.stream(begin, this.#end, this.#signal);
+      this.#chunks = stream[Symbol.asyncIterator]();
       this.#at = begin;
     }
     while (this.#at < begin) await this.#next(begin - this.#at);
+  }
+
+  /** Where the pieces end that one stream from `begin` on should give. */
+  #endOfRun(begin: number): number {
+    let end = begin;
+    for (const piece of this.#wanted) {
+      if (piece.end <= begin) continue;
+      if (end > begin && this.#source.seekable && piece.begin - end > READ_THROUGH) break;
+      end = Math.max(end, piece.end);
+    }
+    return end;
   }
 
   /** At most `limit` bytes, at least one. */

@@ -70,8 +70,8 @@ export class UrlSource implements ByteSource {
     return bytes;
   }
 
-  stream(begin = 0, signal?: AbortSignal): AsyncIterable<Uint8Array> {
-    return this.#pieces(begin, undefined, signal);
+  stream(begin = 0, end?: number, signal?: AbortSignal): AsyncIterable<Uint8Array> {
+    return this.#pieces(begin, end, signal);
   }
 
   /** Bytes from `begin` to `end`, or to the end of the file, over as many requests as it takes. */

@@ -1,5 +1,5 @@
-// `node --import tsx tests/faults/fuzz.ts [inputs [seed]]`: changes sound weight files at random and
-// reads them. Anything but a tensor or an SDError, a touched prototype, an input that takes longer
+// `node --import tsx tests/faults/fuzz.ts [inputs [seed [parser]]]`: changes sound weight files at random
+// and reads them. Anything but a tensor or an SDError, a touched prototype, an input that takes longer
 // than a second, or a tensor larger than its file ends the run. Default a million inputs per parser.
 import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
@@ -133,7 +133,8 @@ export async function fuzz(name: string, inputs: number, seed: number): Promise<
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const inputs = Number(process.argv[2] ?? 1e6);
   const seed = Number(process.argv[3] ?? Date.now() % 1e9);
-  for (const name of Object.keys(PARSERS)) {
+  const names = process.argv[4] === undefined ? Object.keys(PARSERS) : [process.argv[4]];
+  for (const name of names) {
     const began = performance.now();
     const refused = await fuzz(name, inputs, seed);
     const seconds = (performance.now() - began) / 1000;

@@ -203,20 +203,32 @@ test('a tensor file over a bad line comes whole', async () => {
 
 test('the cursor reads through small gaps, seeks over large ones and goes back', async () => {
   const big = new Uint8Array(4 * 1024 * 1024).map((_, i) => i * 7);
-  const starts: number[] = [];
-  const source: ByteSource = {
+  const streams: [number, number | undefined][] = [];
+  const source = {
     name: 'counted',
     seekable: true,
     size: async () => big.length,
-    read: async (begin, end) => big.slice(begin, end),
-    async *stream(begin = 0) {
-      starts.push(begin);
-      for (let at = begin; at < big.length; at += 65_000) yield big.subarray(at, at + 65_000);
+    read: async (begin: number, end: number) => big.slice(begin, end),
+    async *stream(begin = 0, end = big.length) {
+      streams.push([begin, end]);
+      for (let at = begin; at < end; at += 65_000)
+        yield big.subarray(at, Math.min(at + 65_000, end));
     },
-  };
-  const cursor = new Cursor(source);
-  for (const at of [10, 500_000, 3_000_000, 5])
+  } satisfies ByteSource;
+  const pieces = [10, 500_000, 3_000_000].map((begin) => ({ begin, end: begin + 9 }));
+  let cursor = new Cursor(source, pieces);
+  for (const at of [10, 500_000, 3_000_000, 10])
     assert.deepEqual(await cursor.read(at, 9), big.slice(at, at + 9));
-  assert.deepEqual(starts, [10, 3_000_000, 5]);
+  const runs: [number, number][] = [
+    [10, 500_009],
+    [3_000_000, 3_000_009],
+  ];
+  assert.deepEqual(streams, [...runs, runs[0]]);
+  await cursor.close();
+  // Every new stream would start from the first byte there.
+  streams.length = 0;
+  cursor = new Cursor({ ...source, seekable: false }, pieces);
+  for (const { begin } of pieces) await cursor.read(begin, 9);
+  assert.deepEqual(streams, [[10, 3_000_009]]);
   await cursor.close();
 });

@@ -116,7 +116,11 @@ export class TorchReader implements TensorReader {
     }
     wanted.sort((a, b) => a.place.begin - b.place.begin || firstByte(a.ref) - firstByte(b.ref));
 
-    const cursor = new Cursor(this.#source, options.signal);
+    const pieces = wanted.map(({ ref, place }) => ({
+      begin: place.begin,
+      end: Math.min(this.#fileSize, place.begin + longestHeader(place) + lastByte(ref)),
+    }));
+    const cursor = new Cursor(this.#source, pieces, options.signal);
     const starts = new Map<StoragePlace, number>();
     try {
       for (const { name, ref, place } of wanted) {
@@ -141,6 +145,15 @@ export class TorchReader implements TensorReader {
     const header = await cursor.read(begin, 30);
     return checkedDataOffset(new DataView(header.buffer), entry, this.#fileSize);
   }
+}
+
+/** Of a zip member: the header proper, a name and the extra field that aligns the data. */
+function longestHeader({ entry }: StoragePlace): number {
+  return entry ? 30 + 2 * 65535 : 0;
+}
+
+function lastByte(ref: TensorRef): number {
+  return firstByte(ref) + spanBytes(ref);
 }
 
 function firstByte({ storage, dtype, offset }: TensorRef): number {
