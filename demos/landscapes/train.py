@@ -10,21 +10,24 @@
   python train.py judge --work DIR --minutes 5
   python train.py evaluate --work DIR --out model
   python train.py sheet --work DIR --out model
+  python train.py plot --work DIR
+  python train.py card --work DIR
 
-`vae` and `diffusion` go on from their checkpoint when started again.
+`vae` and `diffusion` go on from their checkpoint when started again; where the work
+folder is gone, `diffusion --start model` goes on from the weights of a finished folder.
 """
 import argparse
 import os
 
 import torch
 
-from training import data, diffusion, evaluate, export, judge, loop, plot, text, tokenizer, vae
+from training import card, data, diffusion, evaluate, export, judge, loop, plot, text, tokenizer, vae
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stage", choices=["data", "tokenizer", "vae", "cache-latents", "text", "diffusion", "export",
-                                          "judge", "evaluate", "sheet", "plot"])
+                                          "judge", "evaluate", "sheet", "plot", "card"])
     parser.add_argument("--work", required=True, help="folder for pictures, caches, checkpoints and logs")
     parser.add_argument("--out", default="model", help="the model folder")
     parser.add_argument("--minutes", type=float, default=20)
@@ -33,10 +36,11 @@ def main():
     parser.add_argument("--parts", type=int, default=30, help="data, cache-latents: thousands of training pictures")
     parser.add_argument("--count", type=int, default=500, help="evaluate: how many captions")
     parser.add_argument("--only", nargs="+", default=evaluate.PARTS, choices=evaluate.PARTS, help="evaluate: these parts")
-    parser.add_argument("--scale", type=float, default=5.0, help="evaluate, sheet: guidance scale")
+    parser.add_argument("--scale", type=float, default=7.5, help="evaluate, sheet: guidance scale")
     parser.add_argument("--again", action="store_true", help="cache-latents: replace them, the encoder having improved")
     parser.add_argument("--decoder", action="store_true", help="vae: go on with the decoder alone")
     parser.add_argument("--fast", action="store_true", help="evaluate, sheet: bf16 instead of float32")
+    parser.add_argument("--start", help="diffusion: a model folder to begin from where there is no checkpoint")
     parser.add_argument("--sheet", default="sheet.jpg", help="sheet: where it goes")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
@@ -56,7 +60,7 @@ def main():
     elif given.stage == "text":
         loop.together(text.train, given.threads, given.work, given.minutes, tokenizer.load(given.work), given.seed)
     elif given.stage == "diffusion":
-        loop.together(diffusion.train, given.threads, given.work, given.minutes, tokenizer.load(given.work), given.seed)
+        loop.together(diffusion.train, given.threads, given.work, given.minutes, tokenizer.load(given.work), given.seed, given.start)
     elif given.stage == "export":
         print(export.export(given.work, given.out, tokenizer.load(given.work)), "bytes of weights")
     elif given.stage == "judge":
@@ -70,6 +74,8 @@ def main():
         evaluate.sheet(given.work, given.out, given.sheet, given.scale, fast=given.fast)
     elif given.stage == "plot":
         plot.curves(given.work, "curves.png")
+    elif given.stage == "card":
+        card.write(given.work, "README.md")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def timestep_weights(alphas, gamma=5.0, floor=0.25):
     return torch.clamp(weight, min=floor)
 
 
-def train(team, work, minutes, tokenizer, seed=0, batch=16, peak=2e-3, decay=0.998):
+def train(team, work, minutes, tokenizer, seed=0, start=None, batch=16, peak=2e-3, decay=0.998):
     torch.manual_seed(seed)
     ids, _ = text.captions(work)
     ids = torch.from_numpy(ids)
@@ -58,6 +58,8 @@ def train(team, work, minutes, tokenizer, seed=0, batch=16, peak=2e-3, decay=0.9
     encoder.load_state_dict(loop.load(os.path.join(work, "text.pt"))["model"])
     encoder.requires_grad_(False)
     parameters = list(unet.parameters())
+    if start:  # a finished folder's weights instead of none; the optimizer begins anew
+        unet.load_state_dict(UNet2DConditionModel.from_pretrained(start, subfolder="unet", torch_dtype=torch.float32).state_dict())
     average = loop.Average([unet], decay)
     optimizer = muon.Muon([dict(params=parameters)], lr=peak, team=team)
     path, step, spent = os.path.join(work, "diffusion.pt"), 0, 0.0

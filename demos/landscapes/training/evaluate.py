@@ -3,12 +3,16 @@ import json
 import os
 
 import numpy as np
+import torch
+from diffusers import DDPMScheduler
 from PIL import Image, ImageDraw
 
 from painter import PLACES, TERRAINS, TIMES, WEATHERS, caption
 from . import data, judge as judging
+from .diffusion import BETAS
 from .sample import Model
-from .vae import psnr
+from .tokenizer import encode
+from .vae import psnr, round_trip
 
 SEED = 20_000
 
@@ -23,6 +27,21 @@ def prompts(work, count):
 def adherence(model, judge, told, scale, seed=SEED):
     pictures = model.generate([text for text, _ in told], scale=scale, seed=seed)
     return judging.share(judging.agree(f, s) for f, (_, s) in zip(judging.see(judge, pictures), told))
+
+
+@torch.no_grad()
+def held_loss(model, pictures, texts, seed=SEED):
+    """Squared error of the predicted noise on held-out pictures, by timestep."""
+    alphas = DDPMScheduler(**BETAS)
+    start, context = model.encode(pictures), model.text(encode(model.tokenizer, texts)).last_hidden_state
+    noise = torch.randn(start.shape, generator=torch.Generator().manual_seed(seed))
+    out = {}
+    for t in (100, 300, 500, 700, 900):
+        at = torch.full((len(start),), t)
+        with model.autocast():
+            guess = model.unet(alphas.add_noise(start, noise, at), at, context).sample.float()
+        out[str(t)] = (guess - noise).pow(2).mean().item()
+    return out
 
 
 def negative(model, judge, scale, count):
@@ -57,7 +76,7 @@ def strength(model, judge, work, scale, count):
 PARTS = ("judge", "vae", "adherence", "scales", "raw", "negative", "strength")
 
 
-def run(work, folder, raw, count=500, scale=5.0, fast=False, parts=PARTS, scales=(1.0, 2.5, 7.5)):
+def run(work, folder, raw, count=500, scale=7.5, fast=False, parts=PARTS, scales=(1.0, 2.5, 5.0)):
     """Measure the named parts; each result is merged into report.json, so that parts may run side by side."""
     judge, model = judging.load(work), Model(folder, fast)
     held, scenes = data.load(os.path.join(work, "data"), "held")
@@ -74,19 +93,21 @@ def run(work, folder, raw, count=500, scale=5.0, fast=False, parts=PARTS, scales
     if "judge" in parts:
         note("judge on painted pictures", dict(pictures=len(held), **judging.check(judge, held, scenes)))
     if "vae" in parts:
-        db = psnr(model.vae, held[:256]).numpy()
+        db = psnr(model.vae, held[:256])
         by = {w: float(np.mean([d for d, s in zip(db, scenes) if s["weather"] == w])) for w in WEATHERS}
         note("vae round trip, dB", dict(pictures=256, mean=float(db.mean()), least=float(db.min()), **by))
+        note("judge on round trips", dict(pictures=256, **judging.check(judge, round_trip(model.vae, held[:256]), scenes[:256])))
     if "adherence" in parts:
         note("adherence", dict(captions=count, scale=scale, **adherence(model, judge, told, scale)))
     if "scales" in parts:
-        for s in scales:
-            some = told[:max(count // 4, 1)]
+        some = told[:max(count // 4, 1)]
+        for s in (*scales, scale):
             note(f"adherence at scale {s}", dict(captions=len(some), **adherence(model, judge, some, s)))
     if "raw" in parts:
-        some = told[:max(count // 2, 1)]
-        note("raw weights", dict(captions=len(some), **adherence(Model(raw, fast), judge, some, scale)))
-        note("averaged weights, same captions", dict(captions=len(some), **adherence(model, judge, some, scale)))
+        other = Model(raw, fast)
+        note("raw weights", dict(captions=count, **adherence(other, judge, told, scale)))
+        texts = [text for text, _ in told[:256]]
+        note("held-out loss", dict(averaged=held_loss(model, held[:256], texts), raw=held_loss(other, held[:256], texts)))
     if "negative" in parts:
         some = max(count // 4, 1)
         note("negative prompt", dict(prompts=some, **negative(model, judge, scale, some)))
@@ -94,7 +115,7 @@ def run(work, folder, raw, count=500, scale=5.0, fast=False, parts=PARTS, scales
         note("strength", strength(model, judge, work, scale, min(64, count)))
 
 
-def sheet(work, folder, path, scale=5.0, seed=7, fast=False):
+def sheet(work, folder, path, scale=7.5, seed=7, fast=False):
     """Eight by eight uncurated pictures with their prompts."""
     told = prompts(work, 2000)[-64:]
     pictures = Model(folder, fast).generate([t for t, _ in told], scale=scale, seed=seed)

@@ -21,7 +21,7 @@ class Model:
         self.vae = AutoencoderKL.from_pretrained(f"{folder}/vae", torch_dtype=torch.float32).eval()
         self.scheduler_folder = f"{folder}/scheduler"
 
-    def _fast(self):
+    def autocast(self):
         return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.fast)
 
     @torch.no_grad()
@@ -29,7 +29,7 @@ class Model:
         return self.vae.encode(tensor(pictures)).latent_dist.mode() * self.vae.config.scaling_factor
 
     @torch.no_grad()
-    def generate(self, prompts, negative="", scale=5.0, steps=25, seed=0, start=None, strength=1.0, batch=50):
+    def generate(self, prompts, negative="", scale=7.5, steps=25, seed=0, start=None, strength=1.0, batch=50):
         """Pictures, uint8. `negative` is one text or one per prompt; `start` are latents to begin from."""
         negatives = [negative] * len(prompts) if isinstance(negative, str) else list(negative)
         pictures = []
@@ -39,7 +39,7 @@ class Model:
                                  for k in range(i, min(i + batch, len(prompts)))])
             first = None if start is None else start[i:i + batch]
             x = self._denoise(prompts[i:i + batch], negatives[i:i + batch], noise, scale, steps, first, strength)
-            with self._fast():
+            with self.autocast():
                 y = self.vae.decode(x / self.vae.config.scaling_factor).sample.float()
             pictures.append(((y.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy())
         return np.concatenate(pictures)
@@ -53,10 +53,10 @@ class Model:
             x = scheduler.add_noise(start, x, times[:1])
         hidden = lambda texts: self.text(encode(self.tokenizer, texts)).last_hidden_state
         guided = scale != 1.0
-        with self._fast():
+        with self.autocast():
             context = torch.cat([hidden(negatives), hidden(prompts)]) if guided else hidden(prompts)
         for t in times:
-            with self._fast():
+            with self.autocast():
                 e = self.unet(torch.cat([x, x]) if guided else x, t, context).sample.float()
             if guided:
                 away, towards = e.chunk(2)

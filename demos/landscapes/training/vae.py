@@ -47,16 +47,17 @@ def corner(scene, size, rng):
 
 
 @torch.no_grad()
-def psnr(model, pictures, batch=16):
-    """Mean over pictures of the round trip's PSNR, in dB, after rounding to bytes."""
-    values = []
-    for i in range(0, len(pictures), batch):
-        x = tensor(pictures[i:i + batch])
-        y = model.decode(model.encode(x).latent_dist.mode()).sample
-        y8, x8 = ((v.clamp(-1, 1) + 1) * 127.5 for v in (y, x))
-        mse = (y8.round() - x8).pow(2).mean((1, 2, 3))
-        values.append(10 * torch.log10(255 ** 2 / mse.clamp_min(1e-3)))
-    return torch.cat(values)
+def round_trip(model, pictures, batch=16):
+    """uint8 pictures, encoded and decoded again."""
+    made = [model.decode(model.encode(tensor(pictures[i:i + batch])).latent_dist.mode()).sample
+            for i in range(0, len(pictures), batch)]
+    return ((torch.cat(made).clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
+
+
+def psnr(model, pictures):
+    """Per picture, in dB, after rounding to bytes."""
+    away = round_trip(model, pictures).astype(np.float32) - pictures
+    return 10 * np.log10(255 ** 2 / np.maximum((away ** 2).mean((1, 2, 3)), 1e-3))
 
 
 def train(team, work, minutes, seed=0, decoder=False, batch=8, crop=64, peak=2e-3, kl_weight=3e-4):
