@@ -16,6 +16,8 @@ export interface UrlOptions {
 
 const MAX_BACK_OFF = 15_000;
 const MAX_RETRY_AFTER = 120_000;
+/** Bytes of a file's start that are kept: the first request asks for them, and most headers begin there. */
+const HEAD = 64 * 1024;
 
 /**
  * A file on a server. Requests carry `Range: bytes=a-b`, which needs no CORS preflight; a server
@@ -33,6 +35,7 @@ export class UrlSource implements ByteSource {
   #seekable = true;
   #size: number | undefined;
   #sizeAsked = false;
+  #head = new Uint8Array(0);
   #etag: string | undefined;
 
   constructor(url: URL, options: UrlOptions = {}) {
@@ -51,23 +54,40 @@ export class UrlSource implements ByteSource {
 
   async size(signal?: AbortSignal): Promise<number | undefined> {
     if (!this.#sizeAsked) {
-      // The headers of an answer without an end are enough; `return` cancels its body.
-      const pieces = this.#pieces(0, undefined, signal);
-      await pieces.next();
-      await pieces.return(undefined);
+      this.#head = await this.#collect(0, HEAD, signal);
+      if (this.#size === undefined && this.#seekable) {
+        // CORS hides Content-Range. An answer without an end tells the length in its headers; the
+        // body, cancelled by `return`, is partly on its way already, so this comes second.
+        const pieces = this.#pieces(0, undefined, signal);
+        await pieces.next();
+        await pieces.return(undefined);
+      }
+      this.#sizeAsked = true;
     }
     return this.#size;
   }
 
   async read(begin: number, end: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
     if (this.#size !== undefined && end > this.#size) throw endsEarly(this.name, this.#size, end);
+    if (end <= this.#head.length) return this.#head.slice(begin, end);
+    const bytes = await this.#collect(begin, end, signal);
+    if (bytes.length < end - begin) throw endsEarly(this.name, begin + bytes.length, end);
+    return bytes;
+  }
+
+  /** The bytes from `begin` to `end`, fewer where the file ends before. */
+  async #collect(
+    begin: number,
+    end: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Uint8Array<ArrayBuffer>> {
     const bytes = new Uint8Array(end - begin);
     let filled = 0;
     for await (const chunk of this.#pieces(begin, end, signal)) {
       bytes.set(chunk, filled);
       filled += chunk.length;
     }
-    return bytes;
+    return bytes.subarray(0, filled);
   }
 
   stream(begin = 0, end?: number, signal?: AbortSignal): AsyncIterable<Uint8Array> {
@@ -89,8 +109,8 @@ export class UrlSource implements ByteSource {
           failures = 0;
           yield chunk;
         }
-        const last = end ?? this.#size;
-        if (last === undefined || at >= last) return;
+        const last = Math.min(end ?? Infinity, this.#size ?? Infinity);
+        if (last === Infinity || at >= last) return;
         // A chunked body cut short can end cleanly: only the length tells.
         throw new Transient(`it ended after ${at} of ${last} bytes`);
       } catch (error) {
@@ -183,7 +203,9 @@ export class UrlSource implements ByteSource {
     const range = response.headers.get('Content-Range');
     const length = response.headers.get('Content-Length');
     if (range === null) {
-      if (end === undefined) this.#learnSize(length === null ? undefined : at + Number(length));
+      // Fewer bytes than were asked for are the last ones.
+      if (length !== null && (end === undefined || Number(length) < end - at))
+        this.#learnSize(at + Number(length));
       return;
     }
     const match = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(range.trim());
@@ -193,7 +215,6 @@ export class UrlSource implements ByteSource {
   }
 
   #learnSize(size: number | undefined): void {
-    this.#sizeAsked = true;
     if (size === undefined) return;
     if (this.#size !== undefined && this.#size !== size) throw this.#changed();
     this.#size = size;
