@@ -22,6 +22,8 @@ const suites = {
   // Every kernel on a software GPU: minutes, so not part of `npm test`.
   kernels: node('tests/parity', isGpu),
   faults: node('tests/faults'),
+  // Browsers killed, profiles damaged, tabs crashed: minutes too.
+  'browser-faults': node('tests/browser-faults'),
   demos: node('tests/demos'),
   chromium: browser('chromium'),
   plain: browser('chromium', { SD_KIND: 'plain' }),

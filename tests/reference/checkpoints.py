@@ -1,10 +1,13 @@
 """Writes tests/fixtures/checkpoints/: one tiny model, as Stable Diffusion 1.x, in every format that
 people keep checkpoints in. Its weights are random; all files hold the same ones, except that the
-averaged (EMA) weights of checkpoint.ckpt differ from its raw ones.
+averaged (EMA) weights of checkpoint.ckpt differ from its raw ones. `pictures.json` holds what
+diffusers draws with them on a CPU in float32: with the weights as they are, with those rounded to
+float16 and to bfloat16, and with the raw ones.
 
     python tests/reference/checkpoints.py
 """
 
+import copy
 import gzip
 import io
 import json
@@ -17,12 +20,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from checkpoint_names import ldm_unet, ldm_vae
-from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from safetensors.torch import save_file
-from transformers import CLIPTextConfig, CLIPTextModel
+from tiny_folder import write_tokenizer
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 OUT = Path(__file__).parent.parent / "fixtures" / "checkpoints"
 GROUPS = dict(norm_num_groups=2, layers_per_block=1, block_out_channels=[4, 8])
+VOCABULARY = 520
+RAW = 1  # the raw weights of the UNet are the averaged ones and this
+RUN = dict(prompt="the lake", num_inference_steps=4, guidance_scale=4)
 
 
 def models():
@@ -44,23 +51,28 @@ def models():
     )
     text = CLIPTextModel(
         CLIPTextConfig(
-            vocab_size=64,
+            vocab_size=VOCABULARY,
             hidden_size=8,
             intermediate_size=16,
             num_hidden_layers=2,
             num_attention_heads=2,
             max_position_embeddings=77,
             projection_dim=8,
-            bos_token_id=62,
-            eos_token_id=63,
-            pad_token_id=63,
+            bos_token_id=VOCABULARY - 2,
+            eos_token_id=VOCABULARY - 1,
+            pad_token_id=VOCABULARY - 1,
         )
     )
     for model in (unet, vae, text):
         with torch.no_grad():
-            for p in model.parameters():
-                # Some are f16 subnormals, so that no format can cheat.
-                p.copy_(torch.randn_like(p) * (0.3 if p.ndim > 1 else 1e-5))
+            for name, p in model.named_parameters():
+                # Biases are f16 subnormals, so that no format can cheat.
+                if p.ndim > 1:
+                    p.copy_(torch.randn_like(p) * 0.3)
+                else:
+                    p.copy_(torch.randn_like(p) * (0.1 if name.endswith("weight") else 1e-5))
+                    if name.endswith("weight"):
+                        p.add_(1)
     return unet, vae, text
 
 
@@ -96,14 +108,22 @@ def folder(unet, vae, text):
             "_class_name": "StableDiffusionPipeline",
             "scheduler": ["diffusers", "PNDMScheduler"],
             "text_encoder": ["transformers", "CLIPTextModel"],
+            "tokenizer": ["transformers", "CLIPTokenizer"],
             "unet": ["diffusers", "UNet2DConditionModel"],
             "vae": ["diffusers", "AutoencoderKL"],
             "safety_checker": [None, None],
         },
     )
+    with tempfile.TemporaryDirectory() as place:
+        assert write_tokenizer(Path(place)) == VOCABULARY
+        for file in sorted(Path(place).iterdir()):
+            write(f"diffusers/tokenizer/{file.name}", file.read_bytes())
+        tokenizer = CLIPTokenizer(f"{place}/vocab.json", f"{place}/merges.txt", model_max_length=77)
+    text_json("diffusers/tokenizer/tokenizer_config.json", {"model_max_length": 77})
     scheduler = PNDMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1)
     text_json("diffusers/scheduler/scheduler_config.json", {**scheduler.config, "_class_name": "PNDMScheduler"})
-    text_json("diffusers/unet/config.json", config(unet))
+    for place in ("diffusers", "sharded"):
+        text_json(f"{place}/unet/config.json", config(unet))
     text_json("diffusers/vae/config.json", config(vae))
     text_json("diffusers/text_encoder/config.json", text.config.to_dict())
     for variant, dtype in (("", torch.float32), (".fp16", torch.float16), (".bf16", torch.bfloat16)):
@@ -124,6 +144,46 @@ def folder(unet, vae, text):
         {"metadata": {"total_size": 0}, "weight_map": weight_map},
     )
     torch_file("bin/unet/diffusion_pytorch_model.bin", unet.state_dict())
+    text_json("pictures.json", pictures(unet, vae, text, tokenizer))
+
+
+def pictures(unet, vae, text, tokenizer):
+    """Latents and pixels of one run, by how the weights are stored."""
+
+    def rounded(model, dtype):
+        return copy.deepcopy(model).to(dtype).float()
+
+    raw = copy.deepcopy(unet)
+    with torch.no_grad():
+        for p in raw.parameters():
+            p.add_(RAW)
+    weights = {
+        "f32": (unet, vae, text),
+        "f16": tuple(rounded(model, torch.float16) for model in (unet, vae, text)),
+        "bf16": tuple(rounded(model, torch.bfloat16) for model in (unet, vae, text)),
+        "raw": (raw, vae, text),
+    }
+    # From what was saved, as everybody's do: a scheduler in memory knows which settings were defaults.
+    saved = json.loads(gzip.decompress((OUT / "diffusers/scheduler/scheduler_config.json.gz").read_bytes()))
+    result = {}
+    for name, (unet, vae, text) in weights.items():
+        pipe = StableDiffusionPipeline(
+            unet=unet,
+            vae=vae,
+            text_encoder=text,
+            tokenizer=tokenizer,
+            scheduler=PNDMScheduler.from_config(saved),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+        pipe.set_progress_bar_config(disable=True)
+        generator = torch.Generator().manual_seed(7)
+        latents = pipe(**RUN, generator=generator, output_type="latent").images
+        with torch.no_grad():
+            image = vae.decode(latents / vae.config.scaling_factor).sample
+        result[name] = {"latents": latents.flatten().tolist(), "image": image.flatten().tolist()}
+    return result
 
 
 def text_name(name):
@@ -168,7 +228,7 @@ def main():
     for name, tensor in state.items():
         if name.startswith("model."):
             full["model_ema." + name[len("model.") :].replace(".", "")] = tensor
-            full[name] = tensor + 1
+            full[name] = tensor + RAW
     full["betas"] = torch.linspace(0, 1, 10)
     full["model_ema.decay"] = torch.tensor(0.9999)
     full["model_ema.num_updates"] = torch.tensor(7, dtype=torch.int)
