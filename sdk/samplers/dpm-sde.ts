@@ -16,7 +16,7 @@ import {
 } from './sigma-sampler.ts';
 import { logarithms, sigmaDefaults, sigmaTable, sigmaToTimestep } from './sigmas.ts';
 import { difference, divided, weightedSum } from './tensor.ts';
-import { torchLog } from './torch-log.ts';
+import { torchExp, torchLog } from './torch-math.ts';
 
 const f = Math.fround;
 
@@ -139,7 +139,7 @@ class DPMSDE extends SigmaSampler {
 
 /** Time in the SDE's sense, −log σ, and back, in f32. */
 const timeOf = (sigma: number) => -torchLog(sigma);
-const sigmaAt = (time: number) => f(Math.exp(-time));
+const sigmaAt = (time: number) => torchExp(-time);
 
 /** A seed from the bits of one drawn number. */
 function seedFrom(drawn: Float32Array): number {

@@ -1,5 +1,6 @@
 import type { Point } from './solver.ts';
 import { weightedSum } from './tensor.ts';
+import { torchExp } from './torch-math.ts';
 
 const f = Math.fround;
 
@@ -53,7 +54,7 @@ interface Weights {
 
 const WEIGHTS: Readonly<Record<Algorithm, (from: Point, to: Point, h: number) => Weights>> = {
   'dpmsolver++': (from, to, h) => {
-    const decay = f(f(Math.exp(-h)) - 1);
+    const decay = f(torchExp(-h) - 1);
     const first = f(to.alpha * decay);
     return {
       sample: f(to.sigma / from.sigma),
@@ -65,7 +66,7 @@ const WEIGHTS: Readonly<Record<Algorithm, (from: Point, to: Point, h: number) =>
     };
   },
   dpmsolver: (from, to, h) => {
-    const growth = f(f(Math.exp(h)) - 1);
+    const growth = f(torchExp(h) - 1);
     const first = f(to.sigma * growth);
     return {
       sample: f(to.alpha / from.alpha),
@@ -78,10 +79,10 @@ const WEIGHTS: Readonly<Record<Algorithm, (from: Point, to: Point, h: number) =>
   },
   'sde-dpmsolver++': (from, to, h) => {
     const twice = f(2 * h);
-    const decay = f(1 - f(Math.exp(-twice)));
+    const decay = f(1 - torchExp(-twice));
     const first = f(to.alpha * decay);
     return {
-      sample: f(f(to.sigma / from.sigma) * f(Math.exp(-h))),
+      sample: f(f(to.sigma / from.sigma) * torchExp(-h)),
       d0: first,
       midpoint: f(0.5 * first),
       heun: f(to.alpha * f(f(decay / -twice) + 1)),
@@ -90,7 +91,7 @@ const WEIGHTS: Readonly<Record<Algorithm, (from: Point, to: Point, h: number) =>
     };
   },
   'sde-dpmsolver': (from, to, h) => {
-    const growth = f(f(Math.exp(h)) - 1);
+    const growth = f(torchExp(h) - 1);
     const first = f(to.sigma * growth);
     return {
       sample: f(to.alpha / from.alpha),
@@ -98,7 +99,7 @@ const WEIGHTS: Readonly<Record<Algorithm, (from: Point, to: Point, h: number) =>
       midpoint: -first,
       heun: -f(2 * f(to.sigma * f(f(growth / h) - 1))),
       d2: NaN, // there is no third order
-      noise: f(to.sigma * f(Math.sqrt(f(f(Math.exp(f(2 * h))) - 1)))),
+      noise: f(to.sigma * f(Math.sqrt(f(torchExp(f(2 * h)) - 1)))),
     };
   },
 };

@@ -6,7 +6,7 @@ import { doubled, sigmaPath, SigmaSampler, unitScale, type SigmaPath } from './s
 import { logarithms, sigmaDefaults, sigmaTable, sigmaToTimestep } from './sigmas.ts';
 import { difference, divided, weightedSum } from './tensor.ts';
 import { roundHalfEven } from './timesteps.ts';
-import { torchLog } from './torch-log.ts';
+import { torchExp, torchLog } from './torch-math.ts';
 
 const f = Math.fround;
 
@@ -100,5 +100,5 @@ export function kdpm2Path(
 export function geometricMiddle(a: number, b: number): number {
   if (a === 0 || b === 0) return 0;
   const [logA, logB] = [torchLog(a), torchLog(b)];
-  return f(Math.exp(f(logB - 0.5 * f(logB - logA))));
+  return torchExp(f(logB - 0.5 * f(logB - logA)));
 }

@@ -13,7 +13,7 @@ import {
 import { StepIndex } from './step-index.ts';
 import { weightedSum } from './tensor.ts';
 import { limitPrediction, type LimitConfig } from './threshold.ts';
-import { torchLog } from './torch-log.ts';
+import { torchLog } from './torch-math.ts';
 import { linspace, roundHalfEven, trailingTimesteps } from './timesteps.ts';
 
 const f = Math.fround;
