@@ -67,10 +67,13 @@ function spawnThread(): Worker {
   return new Worker(self.location.href, { type: isClassic() ? 'classic' : 'module', name: THREAD });
 }
 
-/** Some bundlers make classic scripts of module workers; only there may this be called. */
+/**
+ * Some bundlers make classic scripts of module workers; only there may this be called. As a property,
+ * since Parcel refuses a module that calls it by its name.
+ */
 function isClassic(): boolean {
   try {
-    importScripts();
+    (self as unknown as { importScripts(): void }).importScripts();
     return true;
   } catch {
     return false;
