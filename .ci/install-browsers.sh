@@ -1,11 +1,13 @@
 #!/bin/sh
-# Installs what the browser and GPU tests run on: Chromium, Firefox, Mesa. Mesa's lavapipe 25 (a Vulkan driver on the CPU) is only in
+# Installs what the browser and GPU tests run on: Chromium, Firefox, WebKitGTK, Mesa. Mesa's lavapipe 25 (a Vulkan driver on the CPU) is only in
 # Debian's backports, whose source is derived from the sources the machine already uses.
 set -eu
 
 missing=
 command -v chromium >/dev/null || missing="$missing chromium"
 command -v firefox-esr >/dev/null || missing="$missing firefox-esr"
+command -v WebKitWebDriver >/dev/null || missing="$missing webkit2gtk-driver libwebkit2gtk-4.1-0"
+command -v Xvfb >/dev/null || missing="$missing xvfb"
 if [ -n "$missing" ]; then
   apt-get update
   # shellcheck disable=SC2086 # a list of packages

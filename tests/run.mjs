@@ -25,6 +25,9 @@ const suites = {
   // Browsers killed, profiles damaged, tabs crashed: minutes too.
   'browser-faults': node('tests/browser-faults'),
   demos: node('tests/demos'),
+  // Safari's engine, as Debian builds it; and the site of the documentation.
+  webkit: node('tests/webkit'),
+  docs: node('tests/docs'),
   chromium: browser('chromium'),
   plain: browser('chromium', { SD_KIND: 'plain' }),
   gpu: browser('chromium', { SD_KIND: 'gpu' }),

@@ -191,7 +191,11 @@ export class ModelCache {
             `The browser's storage fails: ${messageOf(error)}. Models are not kept in this session; ` +
               'if it happens again, clear the data of this site.',
           );
-        } else await new Promise((resolve) => setTimeout(resolve, this.#backOff * tries));
+        } else {
+          // WebKit's private windows refuse Blobs, and do not say that this is why.
+          if (options.makeRoomFor !== undefined && tries === TRIES - 1) this.#asBuffers = true;
+          await new Promise((resolve) => setTimeout(resolve, this.#backOff * tries));
+        }
       }
     }
     return undefined;
