@@ -8,7 +8,7 @@ import { oembed } from './embed/oembed.mjs';
 const root = realpathSync(join(dirname(fileURLToPath(import.meta.url)), '..'));
 /** Folders that are served; everything else is not there. */
 const PUBLIC = ['demos', 'dist'];
-const HOME = '/demos/01-text-to-picture/';
+const HOME = '/demos/';
 
 const TYPES = {
   '.html': 'text/html; charset=utf-8',
@@ -60,6 +60,25 @@ const EMBED_HEADERS = {
     .replace('blob:;', 'blob: data:;'),
 };
 
+/** Where a page needs more than the others, only it gets more. */
+const PAGES = [
+  ['/demos/embed/', () => EMBED_HEADERS],
+  // Its worker fetches models from wherever a person says.
+  ['/demos/08-your-checkpoint/', () => allowing("connect-src 'self'", 'https:')],
+  // It has a frame and a script of the second address.
+  [
+    '/demos/10-embed/',
+    (other) =>
+      other && allowing("script-src 'self'", other, `frame-src ${other}; script-src 'self'`),
+  ],
+];
+
+/** The headers with one more source in a directive of the policy. */
+function allowing(directive, source, start = directive) {
+  const policy = HEADERS['Content-Security-Policy'].replace(directive, `${start} ${source}`);
+  return { ...HEADERS, 'Content-Security-Policy': policy };
+}
+
 /** The file that a path names, or undefined; never one outside of the public folders. */
 function find(path) {
   let decoded;
@@ -94,13 +113,18 @@ function sendOembed({ headers: { host = '' } }, response, query) {
   response.writeHead(200, { 'Content-Type': TYPES['.json'] }).end(JSON.stringify(found));
 }
 
-export function handle(request, response) {
+/** @param other the origin of the second address, where there is one */
+export function handle(request, response, other) {
   const { pathname, searchParams } = new URL(request.url, 'http://localhost');
   if (pathname === '/') return response.writeHead(302, { Location: HOME }).end();
-  const headers = pathname.startsWith('/demos/embed/') ? EMBED_HEADERS : HEADERS;
+  const headers = PAGES.find(([path]) => pathname.startsWith(path))?.[1](other) ?? HEADERS;
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   if (request.method !== 'GET' && request.method !== 'HEAD') return response.writeHead(405).end();
   if (pathname === '/demos/embed/oembed.json') return sendOembed(request, response, searchParams);
+  if (other && pathname === '/demos/10-embed/other-origin.json')
+    return response
+      .writeHead(200, { 'Content-Type': TYPES['.json'] })
+      .end(JSON.stringify({ origin: other }));
   const file = find(pathname);
   if (!file) return response.writeHead(404, { 'Content-Type': 'text/plain' }).end('Not found');
   // A folder without its slash would break the page's relative addresses.
@@ -127,12 +151,15 @@ export function handle(request, response) {
     .pipe(response);
 }
 
-/** Listens on `port`, or on the next free one. */
-export function listen(port, tries = 20) {
+/**
+ * Listens on `port`, or on the next free one.
+ * @param other the origin of another such server, for the page that shows a frame of another site
+ */
+export function listen(port, other, tries = 20) {
   return new Promise((done, fail) => {
-    const server = createServer(handle);
+    const server = createServer((request, response) => handle(request, response, other));
     server.once('error', (error) => {
-      if (error.code === 'EADDRINUSE' && tries > 0) done(listen(port + 1, tries - 1));
+      if (error.code === 'EADDRINUSE' && tries > 0) done(listen(port + 1, other, tries - 1));
       else fail(error);
     });
     server.listen(port, 'localhost', () => done(server));
@@ -140,7 +167,9 @@ export function listen(port, tries = 20) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const server = await listen(Number(process.env.PORT ?? 8080));
+  const port = Number(process.env.PORT ?? 8080);
+  const second = await listen(port + 1);
+  const server = await listen(port, `http://localhost:${second.address().port}`);
   console.log(`\n  Open http://localhost:${server.address().port}/\n`);
   console.log('  Ctrl+C stops it.');
 }

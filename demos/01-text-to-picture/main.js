@@ -31,7 +31,7 @@ function load() {
       // The server is this device: a second copy would only grow stale.
       keep: source !== MODEL,
       onProgress: ({ phase, done, total }) => {
-        if (phase !== 'download' && phase !== 'load') return;
+        if (!['download', 'verify', 'load'].includes(phase)) return;
         const mib = (bytes) => (bytes / 2 ** 20).toFixed(1);
         const of = total ? ` of ${mib(total)}` : '';
         engine.textContent = `Loading the model: ${mib(done)}${of} MiB`;

@@ -18,7 +18,7 @@ const browser = await chromium.launch({
 });
 const page = await browser.newPage({ viewport: { width: 1180, height: 930 } });
 page.setDefaultTimeout(300_000);
-await page.goto(`http://localhost:${server.address().port}/`);
+await page.goto(`http://localhost:${server.address().port}/demos/01-text-to-picture/`);
 for (const [prompt, seed] of DRAWN) {
   const before = await page.locator('.history li').count();
   await page.getByLabel('Prompt', { exact: true }).fill(prompt);

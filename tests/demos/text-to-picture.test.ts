@@ -34,7 +34,7 @@ async function open(options: Parameters<Browser['newContext']>[0] = {}): Promise
     const optional = message.location().url.endsWith('added_tokens.json');
     if (message.type() === 'error' && !optional) assert.fail(message.text());
   });
-  await page.goto(address);
+  await page.goto(`${address}demos/01-text-to-picture/`);
   await page.getByText('WebAssembly', { exact: false }).first().waitFor(WAIT);
   return page;
 }

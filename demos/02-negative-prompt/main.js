@@ -1,0 +1,17 @@
+import { distance, frames, onDraw, show } from '../shared/demo.js';
+
+const [without, withIt] = frames('#pictures', ['Without a negative prompt', 'With it']);
+
+onDraw(async ({ sd, settings, signal, progress }) => {
+  const { prompt, negativePrompt, seed, steps } = settings;
+  const same = { prompt, seed, steps, guidanceScale: 5, signal };
+
+  const plain = await sd.generate({ ...same, onProgress: progress(0, 2) });
+  show(without, plain.image, 'Without a negative prompt');
+
+  const guided = await sd.generate({ ...same, negativePrompt, onProgress: progress(1, 2) });
+  show(withIt, guided.image, negativePrompt ? `Away from “${negativePrompt}”` : 'With it');
+
+  const percent = (100 * distance(plain.image, guided.image)).toFixed(1);
+  return `The two differ by ${percent} %.`;
+});

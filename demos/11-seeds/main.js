@@ -1,0 +1,30 @@
+import { frames, onDraw, show } from '../shared/demo.js';
+
+const COUNT = 6;
+const STRENGTHS = [0, 0.1, 0.25, 0.5, 0.75, 1];
+
+const names = Array.from({ length: COUNT }, (_, i) => `Seed ${i + 1}`);
+const seeds = frames('#seeds', names);
+const variations = frames(
+  '#variations',
+  STRENGTHS.map((strength) => `${strength}`),
+);
+
+onDraw(async ({ sd, settings, signal, progress }) => {
+  const { prompt, seed, steps } = settings;
+  const same = { prompt, seed, steps, guidanceScale: 5, signal };
+  const calls = 1 + STRENGTHS.length;
+
+  // Picture i of one call has the seed `seed + i`, so that each can be drawn again alone.
+  const { images } = await sd.generate({ ...same, count: COUNT, onProgress: progress(0, calls) });
+  images.forEach((image, i) => show(seeds[i], image, `Seed ${image.seed}`));
+
+  for (const [i, subseedStrength] of STRENGTHS.entries()) {
+    const { image } = await sd.generate({
+      ...{ ...same, subseed: seed + 1000, subseedStrength },
+      onProgress: progress(i + 1, calls),
+    });
+    const percent = Math.round(100 * subseedStrength);
+    show(variations[i], image, `${percent} % of seed ${seed + 1000}`);
+  }
+});
