@@ -16,4 +16,5 @@ export const fixedTokenizer = {
     ids.set([BOS, ...IDS[text], EOS]);
     return { ids, dropped: '' };
   },
+  tokenOf: (id: number) => `<${id}>`,
 };

@@ -38,3 +38,36 @@ export async function openGPU(): Promise<GPU | undefined> {
   console.log(`skipped: ${reason}`);
   return undefined;
 }
+
+/** Counts calls of everything that makes a GPU object, and buffers that were destroyed. */
+export function countMade(device: GPUDevice): { made: Record<string, number>; live: () => number } {
+  const made: Record<string, number> = {};
+  let destroyed = 0;
+  const target = device as unknown as Record<string, (...args: unknown[]) => unknown>;
+  for (const name of [
+    'createBuffer',
+    'createBindGroup',
+    'createBindGroupLayout',
+    'createPipelineLayout',
+    'createShaderModule',
+    'createComputePipeline',
+    'createComputePipelineAsync',
+  ]) {
+    const original = target[name].bind(device);
+    made[name] = 0;
+    target[name] = (...args) => {
+      made[name]++;
+      const object = original(...args);
+      if (name === 'createBuffer') {
+        const buffer = object as GPUBuffer;
+        const destroy = buffer.destroy.bind(buffer);
+        buffer.destroy = () => {
+          destroyed++;
+          return destroy();
+        };
+      }
+      return object;
+    };
+  }
+  return { made, live: () => made.createBuffer - destroyed };
+}

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Backend, PackedParam, Program } from '../../sdk/backends/backend.ts';
+import type { Backend, PackedParam } from '../../sdk/backends/backend.ts';
 import { createWebGPUBackend } from '../../sdk/backends/webgpu/index.ts';
 import { createRenewingBackend, type RenewingBackend } from '../../sdk/backends/webgpu/renewal.ts';
 import { Graph, scale, silu } from '../../sdk/graph/index.ts';
@@ -25,23 +25,27 @@ test('a device lost at any step of a picture changes nothing of it', { skip }, a
   const all = goldenFile<Runs>('pipelines');
   const runs = all.runs.filter(({ name }) => /ddim/.test(name)).slice(0, 1);
   assert.equal(runs.length, 1);
-  for (const fatal of [[2], [4, 6]]) {
-    const backend = await createRenewingBackend(open);
+  for (const [fatal, copyEvery] of [
+    [[2], Infinity],
+    [[3, 4], 0],
+  ] as const) {
+    const backend = await createRenewingBackend(open, copyEvery);
     let calls = 0;
     const losing: Backend = {
       name: backend.name,
       description: backend.description,
       createWeights: (params, dtype) => backend.createWeights(params, dtype),
+      compile: (graph, weights) => backend.compile(graph, weights),
       dispose: () => backend.dispose(),
-      compile: async (graph, weights): Promise<Program> => {
-        const program = await backend.compile(graph, weights);
-        const run = program.run.bind(program);
-        program.run = (signal) => {
-          const running = run(signal);
-          if (fatal.includes(++calls)) lose(backend);
+      createVectors: async (options) => {
+        const vectors = (await backend.createVectors(options))!;
+        const evaluate = vectors.evaluate.bind(vectors);
+        vectors.evaluate = (...asked) => {
+          const running = evaluate(...asked);
+          if ((fatal as readonly number[]).includes(++calls)) lose(backend);
           return running;
         };
-        return program;
+        return vectors;
       },
     };
     const wrong: string[] = [];

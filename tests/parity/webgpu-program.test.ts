@@ -7,7 +7,7 @@ import { keyOf, Tuner, type TuningStore } from '../../sdk/backends/webgpu/tuner.
 import { isSDError } from '../../sdk/errors.ts';
 import { add, Graph, silu } from '../../sdk/graph/index.ts';
 import { interpret } from '../../sdk/graph/reference.ts';
-import { openGPU, readKernels } from './webgpu-device.ts';
+import { countMade, openGPU, readKernels } from './webgpu-device.ts';
 import { pack, randomInputs, randomParams, relativeError } from './webgpu-ops.ts';
 
 const gpu = await openGPU();
@@ -31,39 +31,6 @@ async function load(backend: WebGPUBackend, graph: Graph): Promise<Weights> {
   for (const [name, values] of randomParams(graph))
     await weights.set(pack(graph.params.get(name)!, values, 'f32'));
   return weights;
-}
-
-/** Counts calls of everything that makes a GPU object, and buffers that were destroyed. */
-function countMade(device: GPUDevice): { made: Record<string, number>; live: () => number } {
-  const made: Record<string, number> = {};
-  let destroyed = 0;
-  const target = device as unknown as Record<string, (...args: unknown[]) => unknown>;
-  for (const name of [
-    'createBuffer',
-    'createBindGroup',
-    'createBindGroupLayout',
-    'createPipelineLayout',
-    'createShaderModule',
-    'createComputePipeline',
-    'createComputePipelineAsync',
-  ]) {
-    const original = target[name].bind(device);
-    made[name] = 0;
-    target[name] = (...args) => {
-      made[name]++;
-      const object = original(...args);
-      if (name === 'createBuffer') {
-        const buffer = object as GPUBuffer;
-        const destroy = buffer.destroy.bind(buffer);
-        buffer.destroy = () => {
-          destroyed++;
-          return destroy();
-        };
-      }
-      return object;
-    };
-  }
-  return { made, live: () => made.createBuffer - destroyed };
 }
 
 describe('a program on the GPU', { skip: !gpu }, () => {

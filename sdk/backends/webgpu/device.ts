@@ -19,6 +19,8 @@ export interface DeviceOptions {
   readonly maxBinding?: number;
 }
 
+const READ_MODE = 1; // GPUMapMode.READ, a global that Node has not
+
 /** Larger buffers make an allocation more likely to fail and nothing faster. */
 const LARGEST = 2 ** 30;
 
@@ -98,6 +100,21 @@ export class Device {
     if (error) throw asSDError(error);
     if (failure !== undefined) throw failure;
     return made as T;
+  }
+
+  /**
+   * Waits until a buffer can be read.
+   * @param what is read, for the message
+   * @throws SDError `DEVICE_LOST`, `INTERNAL`
+   */
+  async mapped(buffer: GPUBuffer, what: string): Promise<void> {
+    try {
+      await buffer.mapAsync(READ_MODE);
+    } catch (cause) {
+      this.check();
+      throw new SDError('INTERNAL', `reading ${what} from the GPU failed`, { cause });
+    }
+    this.check();
   }
 
   dispose(): void {

@@ -1,5 +1,5 @@
 import type { FuseOptions, Graph, Param } from '../../graph/index.ts';
-import type { Backend, Program, WeightDtype, Weights } from '../backend.ts';
+import type { Backend, Program, VectorOptions, WeightDtypes, Weights } from '../backend.ts';
 import { Device, openDevice, type DeviceOptions } from './device.ts';
 import { Lowering } from './lowering.ts';
 import { Pace } from './pace.ts';
@@ -8,6 +8,7 @@ import { WebGPUProgram } from './program.ts';
 import type { KernelSources } from './shader.ts';
 import { guess, type Choice, type Product } from './tiles.ts';
 import { Tuner, type TuningStore } from './tuner.ts';
+import { WebGPUVectors } from './vectors.ts';
 import { WebGPUWeights } from './weights.ts';
 
 export type { KernelSources } from './shader.ts';
@@ -74,8 +75,8 @@ export class WebGPUBackend implements Backend {
     this.#tuner = new Tuner(device, this.pipelines, build, { store: options.store });
   }
 
-  createWeights(params: Iterable<Param>, dtype: WeightDtype): Promise<Weights> {
-    return WebGPUWeights.create(this.device, params, dtype);
+  createWeights(params: Iterable<Param>, dtypes: WeightDtypes): Promise<Weights> {
+    return WebGPUWeights.create(this.device, params, dtypes);
   }
 
   async compile(graph: Graph, weights: Weights): Promise<Program> {
@@ -104,6 +105,10 @@ export class WebGPUBackend implements Backend {
       maxFlops,
       choose,
     });
+  }
+
+  createVectors(options: VectorOptions): Promise<WebGPUVectors | undefined> {
+    return WebGPUVectors.create(this.device, this.pipelines, options);
   }
 
   /** The same device with activations in f32, for numbers that f16 cannot hold. */

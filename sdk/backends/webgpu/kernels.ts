@@ -24,6 +24,7 @@ const gemm: Kernel['bindings'] = {
 const matrixFiles = ['storage', 'weights', 'activation', 'gemm-shape'];
 const pointwise = ['storage', 'activation', 'grid', 'pointwise'];
 const stats = ['storage', 'norm-stats'];
+const guidance = ['storage', 'grid', 'guidance'];
 
 /** Activations are `state` even where they are only read: the arena is one buffer, and WebGPU allows
  * reading and writing it in one dispatch only through writable bindings of separate ranges. */
@@ -97,6 +98,14 @@ export const KERNELS = {
     entry: 'sinusoid',
     bindings: { 1: 'state', 2: 'read', 3: 'state' },
   },
+  combine: { files: ['grid', 'combine'], entry: 'combine', bindings: { 1: 'state', 2: 'read' } },
+  feed: {
+    files: ['storage', 'grid', 'feed'],
+    entry: 'feed',
+    bindings: { 1: 'state', 2: 'read', 3: 'read', 4: 'state' },
+  },
+  guide: { files: guidance, entry: 'guide', bindings: { 1: 'state', 2: 'state', 3: 'read' } },
+  rescale: { files: guidance, entry: 'rescale', bindings: { 1: 'state', 2: 'state', 3: 'read' } },
   selectRow: {
     files: ['storage', 'grid', 'select-row'],
     entry: 'selectRow',

@@ -13,6 +13,9 @@ export interface Pipeline {
   readonly bindings: readonly (readonly [index: number, access: Access])[];
 }
 
+/** A kernel with all that it is specialised by. */
+type Specialised = Pick<Dispatch, 'kernel' | 'constants' | 'weights'>;
+
 /** Every pipeline of a device; equal ones are compiled once. */
 export class Pipelines {
   readonly #device: Device;
@@ -32,13 +35,12 @@ export class Pipelines {
   }
 
   /** Starts compiling at once, without waiting for others. */
-  get(dispatch: Dispatch, weights: WeightDtype): Promise<Pipeline> {
-    const { kernel, constants } = dispatch;
-    const usesWeights = (KERNELS[kernel].files as readonly string[]).includes('weights');
-    const key = JSON.stringify([kernel, usesWeights ? weights : '', constants]);
+  get(dispatch: Specialised): Promise<Pipeline> {
+    const { kernel, constants, weights } = dispatch;
+    const key = JSON.stringify([kernel, weights, constants]);
     let pipeline = this.#known.get(key);
     if (!pipeline) {
-      pipeline = this.#compile(dispatch, weights);
+      pipeline = this.#compile(dispatch);
       this.#known.set(key, pipeline);
       // A failure is no answer to keep.
       pipeline.catch(() => this.#known.delete(key));
@@ -46,7 +48,7 @@ export class Pipelines {
     return pipeline;
   }
 
-  async #compile({ kernel, constants }: Dispatch, weights: WeightDtype): Promise<Pipeline> {
+  async #compile({ kernel, constants, weights }: Specialised): Promise<Pipeline> {
     const { gpu, storage } = this.#device;
     const { entry, bindings } = KERNELS[kernel];
     const names = filesOf(kernel, storage, weights);
@@ -91,7 +93,7 @@ export class Pipelines {
 }
 
 /** The files that make a kernel's module, with the variants for how numbers are stored. */
-export function filesOf(kernel: KernelName, storage: Storage, weights: WeightDtype): string[] {
+export function filesOf(kernel: KernelName, storage: Storage, weights?: WeightDtype): string[] {
   return KERNELS[kernel].files.map((file) =>
     file === 'storage' ? `storage-${storage}` : file === 'weights' ? `weights-${weights}` : file,
   );

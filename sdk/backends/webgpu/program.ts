@@ -4,7 +4,7 @@ import type { Program, ProgramReport } from '../backend.ts';
 import type { Device } from './device.ts';
 import type { Dispatch, Operand } from './dispatch.ts';
 import { decode, encode } from './transfer.ts';
-import { ALIGNMENT, alignUp, type TensorLayout } from './layout.ts';
+import { ALIGNMENT, alignUp, type Storage, type TensorLayout } from './layout.ts';
 import { Lowering, scratchBytes, type LoweringChoices } from './lowering.ts';
 import type { Pace } from './pace.ts';
 import type { Pipeline, Pipelines } from './pipelines.ts';
@@ -23,11 +23,12 @@ const UNIFORM = 0x40;
 const COPY_DST = 0x08;
 const COPY_SRC = 0x04;
 const MAP_READ = 0x01;
-const READ_MODE = 1;
 
 /** A model on the GPU: everything it needs is made here once, and a run only encodes and submits. */
 export class WebGPUProgram implements Program {
   readonly report: ProgramReport;
+  /** Those of its device and storage. */
+  readonly pipelines: Pipelines;
   readonly #device: Device;
   readonly #pace: Pace;
   readonly #layout: TensorLayout;
@@ -42,6 +43,7 @@ export class WebGPUProgram implements Program {
   #onceIsStale = true;
 
   private constructor(parts: Parts) {
+    this.pipelines = parts.pipelines;
     this.#device = parts.device;
     this.#pace = parts.pace;
     this.#layout = parts.layout;
@@ -80,7 +82,7 @@ export class WebGPUProgram implements Program {
     const { once, perStep } = lowered;
     const dispatches = [...once, ...perStep];
     const compiled = await Promise.all(
-      dispatches.map((dispatch) => pipelines.get(dispatch, weights.dtype)),
+      dispatches.map((dispatch) => pipelines.get(dispatch)),
     );
     const buffers: GPUBuffer[] = [];
     const make = (size: number, usage: number, label: string): GPUBuffer => {
@@ -99,6 +101,7 @@ export class WebGPUProgram implements Program {
         const all = dispatches.map((_, i) => record(i));
         return new WebGPUProgram({
           device,
+          pipelines,
           pace,
           graph,
           layout: lowered.layout,
@@ -168,16 +171,21 @@ export class WebGPUProgram implements Program {
     const encoder = gpu.createCommandEncoder();
     encoder.copyBufferToBuffer(buffer, offset, staging, 0, this.#layout.bytes(t));
     gpu.queue.submit([encoder.finish()]);
-    try {
-      await staging.mapAsync(READ_MODE);
-    } catch (cause) {
-      this.#device.check();
-      throw new SDError('INTERNAL', `reading ${output} from the GPU failed`, { cause });
-    }
-    this.#device.check();
+    await this.#device.mapped(staging, output);
     const values = decode(staging.getMappedRange(), t, this.#layout);
     staging.unmap();
     return values;
+  }
+
+  /** Where an input or output lies, for kernels of others. */
+  place(kind: 'input' | 'output', name: string): GPUBufferBinding & { readonly size: number } {
+    const t = this.#graph[`${kind}s`].get(name);
+    if (!t) throw new SDError('INTERNAL', `the model has no ${kind} ${name}`);
+    return { ...this.#place(t), size: this.#layout.bytes(t) };
+  }
+
+  get storage(): Storage {
+    return this.#layout.storage;
   }
 
   /** Fills everything a run may write with NaN, so that a test sees what was not written. */
@@ -202,6 +210,7 @@ export class WebGPUProgram implements Program {
 
 interface Parts {
   readonly device: Device;
+  readonly pipelines: Pipelines;
   readonly pace: Pace;
   readonly graph: Graph;
   readonly layout: TensorLayout;

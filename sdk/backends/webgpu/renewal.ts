@@ -5,10 +5,14 @@ import type {
   PackedParam,
   Program,
   ProgramReport,
-  WeightDtype,
+  VectorOptions,
+  Vectors,
+  WeightDtypes,
   Weights,
 } from '../backend.ts';
 import type { WebGPUBackend } from './index.ts';
+import { isBroken, OVERFLOWED } from './overflow.ts';
+import { RenewingVectors } from './renewing-vectors.ts';
 
 /** Devices that may be lost within a while before it is given up: the third loss is no accident. */
 const MOST_LOSSES = 2;
@@ -20,24 +24,28 @@ const WHILE = 5 * 60_000;
  * replaced, weights are streamed in again, and the step that was running starts over. A program whose
  * results leave the numbers that f16 holds (SDXL's VAE) starts over in f32, and stays there.
  * @param open opens the engine on a new adapter: one whose device was lost gives no other
+ * @param copyEvery milliseconds after which a copy of a loop's latents is worth taking
  */
 export async function createRenewingBackend(
   open: () => Promise<WebGPUBackend>,
+  copyEvery = 2000,
 ): Promise<RenewingBackend> {
-  return new RenewingBackend(open, await open());
+  return new RenewingBackend(open, await open(), copyEvery);
 }
 
 export class RenewingBackend implements Backend {
   readonly name = 'webgpu';
   readonly #open: () => Promise<WebGPUBackend>;
+  readonly #copyEvery: number;
   #current: WebGPUBackend;
   #renewal: Promise<void> | undefined;
   #losses: number[] = [];
   #notices: string[] = [];
 
-  constructor(open: () => Promise<WebGPUBackend>, current: WebGPUBackend) {
+  constructor(open: () => Promise<WebGPUBackend>, current: WebGPUBackend, copyEvery: number) {
     this.#open = open;
     this.#current = current;
+    this.#copyEvery = copyEvery;
   }
 
   /** The engine of the present device; another object after a loss. */
@@ -49,8 +57,8 @@ export class RenewingBackend implements Backend {
     return this.#current.description;
   }
 
-  async createWeights(params: Iterable<Param>, dtype: WeightDtype): Promise<Weights> {
-    const weights = new RenewingWeights(this, [...params], dtype);
+  async createWeights(params: Iterable<Param>, dtypes: WeightDtypes): Promise<Weights> {
+    const weights = new RenewingWeights(this, [...params], dtypes);
     await weights.ready();
     return weights;
   }
@@ -59,6 +67,10 @@ export class RenewingBackend implements Backend {
     const program = new RenewingProgram(this, graph, weights as RenewingWeights);
     await this.withDevice(() => program.ready());
     return program;
+  }
+
+  async createVectors(options: VectorOptions): Promise<Vectors | undefined> {
+    return RenewingVectors.create(this, options, this.#copyEvery);
   }
 
   /** Does something again on a new device when this one goes away meanwhile. */
@@ -112,15 +124,15 @@ export class RenewingBackend implements Backend {
 class RenewingWeights implements Weights {
   readonly #backend: RenewingBackend;
   readonly #params: readonly Param[];
-  readonly #dtype: WeightDtype;
+  readonly #dtypes: WeightDtypes;
   #source: (() => AsyncIterable<PackedParam>) | undefined;
   #inner: Promise<Weights> | undefined;
   #of: WebGPUBackend | undefined;
 
-  constructor(backend: RenewingBackend, params: readonly Param[], dtype: WeightDtype) {
+  constructor(backend: RenewingBackend, params: readonly Param[], dtypes: WeightDtypes) {
     this.#backend = backend;
     this.#params = params;
-    this.#dtype = dtype;
+    this.#dtypes = dtypes;
   }
 
   bytes = 0;
@@ -146,7 +158,7 @@ class RenewingWeights implements Weights {
   }
 
   async #fill(backend: WebGPUBackend, isFirst: boolean): Promise<Weights> {
-    const weights = await backend.createWeights(this.#params, this.#dtype);
+    const weights = await backend.createWeights(this.#params, this.#dtypes);
     this.bytes = weights.bytes;
     // The first time, whoever asked for room fills it.
     if (isFirst || this.#params.length === 0) return weights;
@@ -168,7 +180,7 @@ class RenewingWeights implements Weights {
 const LOST = {} as WebGPUBackend;
 
 /** A program that remembers its inputs, so that it can run again elsewhere. */
-class RenewingProgram implements Program {
+export class RenewingProgram implements Program {
   readonly #backend: RenewingBackend;
   readonly #graph: Graph;
   readonly #weights: RenewingWeights;
@@ -178,6 +190,7 @@ class RenewingProgram implements Program {
   /** True when the outputs on the present device are those of the inputs. */
   #hasRun = false;
   #isExact = false;
+  #isDisposed = false;
 
   constructor(backend: RenewingBackend, graph: Graph, weights: RenewingWeights) {
     this.#backend = backend;
@@ -215,6 +228,30 @@ class RenewingProgram implements Program {
     }
   }
 
+  /** What every input was last given. */
+  get inputs(): ReadonlyMap<string, Float32Array | Int32Array> {
+    return new Map(this.#inputs);
+  }
+
+  /** The program on the present device with the inputs of some earlier moment. */
+  async readyWith(inputs: ReadonlyMap<string, Float32Array | Int32Array>): Promise<Program> {
+    const inner = await this.ready();
+    for (const [name, data] of inputs)
+      if (this.#inputs.get(name) !== data) {
+        this.#inputs.set(name, data);
+        inner.write(name, data);
+      }
+    return inner;
+  }
+
+  /** From now on in float32. */
+  beExact(): void {
+    if (this.#isExact || this.#backend.current.device.storage === 'f32') return;
+    this.#isExact = true;
+    this.#inner?.dispose();
+    this.#of = undefined;
+  }
+
   async run(signal?: AbortSignal): Promise<void> {
     await this.#backend.withDevice(async () => (await this.ready()).run(signal));
     this.#hasRun = true;
@@ -223,11 +260,9 @@ class RenewingProgram implements Program {
   async read(output: string): Promise<Float32Array> {
     const values = await this.#read(output);
     const isExact = this.#isExact || this.#backend.current.device.storage === 'f32';
-    if (isExact || values.every((value) => Number.isFinite(value))) return values;
-    this.#isExact = true;
-    this.#backend.notice('Half precision overflowed; what overflowed was repeated in float32.');
-    this.#inner!.dispose();
-    this.#of = undefined;
+    if (isExact || !isBroken(values)) return values;
+    this.#backend.notice(OVERFLOWED);
+    this.beExact();
     await this.run();
     return this.#read(output);
   }
@@ -244,7 +279,14 @@ class RenewingProgram implements Program {
     });
   }
 
+  /** Used once more after it was disposed (by a loop that is repeated), it can be disposed again. */
+  get isDisposed(): boolean {
+    return this.#isDisposed;
+  }
+
   dispose(): void {
+    this.#isDisposed = true;
     this.#inner?.dispose();
+    this.#of = undefined;
   }
 }
