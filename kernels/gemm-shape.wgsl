@@ -45,11 +45,10 @@ struct Shape {
 @group(0) @binding(9) var<storage, read_write> partials: array<vec4f>;
 
 fn biased(sum: vec4f, n4: u32) -> vec4f {
-  let v = scaled(sum, n4);
   if (BIAS) {
-    return v + bias[n4];
+    return sum + bias[n4];
   }
-  return v;
+  return sum;
 }
 
 fn finish(sum: vec4f, row: u32, n4: u32) {

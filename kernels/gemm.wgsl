@@ -73,7 +73,7 @@ fn fetchWeight(slot: u32, tileN: u32, tap: u32, c0: u32) -> vec4f {
     panel += tileN * (BN4 / 2u);
   }
   let row = tap * u.channels + c - select(0u, u.xPad, c >= 4u * u.x4);
-  return weightAt((panel * u.depth + row) * 2u + (slot & 1u));
+  return weightAt(panel, row, slot & 1u);
 }
 
 fn multiply(sums: ptr<function, Sums>, tileM: u32, tileN: u32, split: u32, thread: u32) {

@@ -1,4 +1,10 @@
-import type { Backend, Program, WeightDtype, Weights } from '../backends/backend.ts';
+import {
+  storedAs,
+  type Backend,
+  type Program,
+  type WeightDtype,
+  type Weights,
+} from '../backends/backend.ts';
 import type { Graph, Param } from '../graph/index.ts';
 import type { ModelSource, PartName } from './model-source.ts';
 
@@ -33,7 +39,7 @@ export class Part {
     },
   ): Promise<Part> {
     const { dtype, keep = 1, signal, onBytes } = options;
-    const weights = await backend.createWeights(params.values(), dtype);
+    const weights = await backend.createWeights(params.values(), storedAs(dtype));
     try {
       for await (const param of source.weights(name, params, dtype, signal)) {
         signal?.throwIfAborted();

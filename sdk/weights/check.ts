@@ -1,12 +1,12 @@
 import { SDError } from '../errors.ts';
-import type { ParameterKind } from './pack.ts';
+import type { ParamKind } from '../graph/index.ts';
 import { isWeightDType, type TensorInfo } from './tensor.ts';
 
 /** What a model says of one of its parameters. */
 export interface ParameterSpec {
   /** As torch has it. */
   readonly shape: readonly number[];
-  readonly kind: ParameterKind;
+  readonly kind: ParamKind;
 }
 
 /** All parameters of a model by their diffusers names; the models make it by tracing themselves. */

@@ -1,17 +1,12 @@
+import { storedAs, type PackedParam, type WeightDtype } from '../backends/backend.ts';
 import { SDError } from '../errors.ts';
 import type { ParameterTable } from './check.ts';
 import { toFloat16, toFloat32 } from './dtype.ts';
-import { packTensor, type PackedDType, type ParameterKind } from './pack.ts';
-import { isWeightDType, type RawTensor, type ReadOptions, type TensorReader } from './tensor.ts';
+import { packTensor, type Values } from './pack.ts';
+import { isWeightDType, type ReadOptions, type TensorReader } from './tensor.ts';
 
-/** A packed parameter as bytes, little-endian, with its name; see `PackedTensor` for the layout. */
-export interface PackedParameter {
-  readonly name: string;
-  readonly kind: ParameterKind;
-  readonly shape: readonly number[];
-  readonly dtype: PackedDType;
-  readonly data: Uint8Array<ArrayBuffer>;
-  readonly scales?: Float32Array<ArrayBuffer>;
+/** A packed parameter fresh from its file. */
+export interface PackedParameter extends PackedParam {
   /** Bytes it took in its file. */
   readonly fileBytes: number;
 }
@@ -27,44 +22,27 @@ export interface PackedParameter {
 export async function* packParameters(
   reader: TensorReader,
   table: ParameterTable,
-  dtype: PackedDType,
+  dtype: WeightDtype,
   names: Iterable<string> = table.keys(),
   options: ReadOptions = {},
 ): AsyncIterable<PackedParameter> {
   for await (const tensor of reader.tensors(names, options)) {
-    const { kind, shape } = table.get(tensor.name)!;
-    const packed = packTensor(kind, valuesOf(tensor, kind, dtype), shape, dtype);
-    const { data, scales } = packed;
-    yield {
-      name: tensor.name,
-      kind,
-      shape,
-      dtype: packed.dtype,
-      data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
-      scales,
-      fileBytes: tensor.bytes.length,
-    };
+    const { name, dtype: from, bytes } = tensor;
+    if (!isWeightDType(from))
+      throw new SDError('WEIGHTS_MISMATCH', `${name} is ${from}, which holds no weights.`);
+    const { kind, shape } = table.get(name)!;
+    const stored = storedAs(dtype)({ kind, shape });
+    const values: Values = stored === 'f16' ? toFloat16(bytes, from) : toFloat32(bytes, from);
+    const packed = packTensor({ name, kind, shape }, values, stored);
+    const codes = values instanceof Uint16Array ? values : packed.scales;
+    // The file may hold infinities of its own; what was finite must stay so.
+    if (codes?.some(isInfinite) && toFloat32(bytes, from).every(Number.isFinite))
+      throw new SDError(
+        'INVALID_FILE',
+        `${name} holds values beyond 65504, the largest of f16. Load the model with dtype 'f32'.`,
+      );
+    yield { ...packed, fileBytes: bytes.length };
   }
 }
 
-function valuesOf(
-  { name, dtype: from, bytes }: RawTensor,
-  kind: ParameterKind,
-  to: PackedDType,
-): Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer> {
-  if (!isWeightDType(from))
-    throw new SDError('WEIGHTS_MISMATCH', `${name} is ${from}, which holds no weights.`);
-  const half = to === 'f16' ? kind !== 'vector' : to === 'i8' && kind === 'table';
-  if (!half) return toFloat32(bytes, from);
-  const codes = toFloat16(bytes, from);
-  // f16 in the file may hold infinities of its own; what was finite must stay so.
-  if (from !== 'F16' && codes.some(isInfinite) && toFloat32(bytes, from).every(isFiniteNumber))
-    throw new SDError(
-      'INVALID_FILE',
-      `${name} holds values beyond 65504, the largest of f16. Load the model with dtype 'f32'.`,
-    );
-  return codes;
-}
-
 const isInfinite = (code: number): boolean => (code & 0x7fff) === 0x7c00;
-const isFiniteNumber = (value: number): boolean => Number.isFinite(value);

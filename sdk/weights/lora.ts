@@ -1,8 +1,8 @@
+import type { PackedParam } from '../backends/backend.ts';
 import { SDError } from '../errors.ts';
 import { toFloat32 } from './dtype.ts';
-import type { PackedParameter } from './importer.ts';
 import { loraNames, type LoraPart, type LoraTables, type LoraTarget } from './lora-names.ts';
-import { packTensor, unpackTensor, type PackedTensor } from './pack.ts';
+import { packTensor, unpackTensor } from './pack.ts';
 import { isWeightDType, sizeOf, type RawTensor } from './tensor.ts';
 
 /** The change of one weight: `scale · up · down`. */
@@ -26,9 +26,6 @@ export interface LoraUse {
   readonly unet: number;
   readonly text: number;
 }
-
-/** A packed parameter on its way to an engine, from its file or from the cache. */
-export type Mergeable = Omit<PackedParameter, 'fileBytes'>;
 
 /** Which part a tensor of a LoRA file is for, by the prefixes of all spellings. */
 export function loraPart(name: string): LoraPart {
@@ -117,10 +114,10 @@ export function parseLora(
  * untouched, so loading again without the LoRA gives back exactly what was there before.
  */
 export async function* mergeLoras(
-  parameters: AsyncIterable<Mergeable>,
+  parameters: AsyncIterable<PackedParam>,
   part: LoraPart,
   uses: readonly LoraUse[],
-): AsyncIterable<Mergeable> {
+): AsyncIterable<PackedParam> {
   for await (const parameter of parameters) {
     const changes = uses.flatMap(({ lora, unet, text }) => {
       const delta = lora.get(part)?.get(parameter.name);
@@ -129,9 +126,9 @@ export async function* mergeLoras(
     });
     if (changes.length === 0) yield parameter;
     else {
-      const weights = unpackTensor(asPacked(parameter)).slice();
+      const weights = unpackTensor(parameter).slice();
       for (const { delta, strength } of changes) addDelta(weights, delta, strength);
-      yield repack(parameter, weights);
+      yield packTensor(parameter, weights, parameter.dtype);
     }
   }
 }
@@ -228,24 +225,6 @@ function valuesOf({ name, dtype, bytes }: RawTensor): Float32Array<ArrayBuffer> 
       `${name} of the LoRA is ${dtype}, which holds no weights.`,
     );
   return toFloat32(bytes, dtype);
-}
-
-function asPacked({ kind, shape, dtype, data, scales }: Mergeable): PackedTensor {
-  const { buffer, byteOffset, byteLength } = data;
-  const typed =
-    dtype === 'f32'
-      ? new Float32Array(buffer, byteOffset, byteLength / 4)
-      : dtype === 'f16'
-        ? new Uint16Array(buffer, byteOffset, byteLength / 2)
-        : new Int8Array(buffer, byteOffset, byteLength);
-  return { kind, shape, dtype, data: typed, scales };
-}
-
-function repack(parameter: Mergeable, weights: Float32Array<ArrayBuffer>): Mergeable {
-  const { kind, shape, dtype } = parameter;
-  const { data, scales } = packTensor(kind, weights, shape, dtype);
-  const { buffer, byteOffset, byteLength } = data;
-  return { ...parameter, data: new Uint8Array(buffer, byteOffset, byteLength), scales };
 }
 
 function mismatch(unknown: readonly string[], misfits: readonly string[]): SDError {

@@ -1,82 +1,31 @@
+import { PANEL, SCALE_BLOCK, type PackedParam, type WeightDtype } from '../backends/backend.ts';
+import type { Param } from '../graph/index.ts';
 import { float16ToFloat32, float32ToFloat16 } from './dtype.ts';
 import { sizeOf } from './tensor.ts';
 
-/** How an engine uses a parameter, and so how it lies in memory. The models declare it. */
-export type ParameterKind = 'matrix' | 'vector' | 'table';
-export type PackedDType = 'f32' | 'f16' | 'i8';
-
-/** Columns of a panel: two SIMD registers of f32, two vec4 of WGSL. */
-export const PANEL = 8;
+/** Weights as they come: f32, or f16 as bits. */
+export type Values = Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
 
 /**
- * A parameter in the one layout that both engines read.
+ * Packs one parameter; see {@link PackedParam} for the layouts.
  *
- * - `matrix`, torch shape `[N, K]` or `[N, C, kh, kw]`: panels of 8 output columns,
- *   `[⌈N/8⌉][K][8]`, where K runs over k, or over (kh, kw, C) with C fastest. Columns past N are 0.
- *   `i8` holds `round(w / scale)` in −127…127 with one f32 scale per column, `[⌈N/8⌉·8]`.
- * - `vector`: f32 as is. `table` `[rows, dim]`: f32 or f16 rows as they are.
- */
-export interface PackedTensor {
-  readonly kind: ParameterKind;
-  /** The torch shape. */
-  readonly shape: readonly number[];
-  readonly dtype: PackedDType;
-  /** f16 as bits. */
-  readonly data: Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | Int8Array<ArrayBuffer>;
-  readonly scales?: Float32Array<ArrayBuffer>;
-}
-
-/**
- * Packs one parameter.
- *
- * @param data row-major values in torch order: f32, or f16 as bits.
+ * @param values row-major, in torch's order.
  * @param dtype what to store; vectors are f32 whatever it says, and tables f16 where it is `i8`.
+ * @throws RangeError where the values do not fill the shape.
  */
 export function packTensor(
-  kind: ParameterKind,
-  data: Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>,
-  shape: readonly number[],
-  dtype: PackedDType,
-): PackedTensor {
-  switch (kind) {
-    case 'vector':
-      return { kind, shape, dtype: 'f32', data: asFloat32(data) };
-    case 'table':
-      return dtype === 'f32'
-        ? { kind, shape, dtype, data: asFloat32(data) }
-        : { kind, shape, dtype: 'f16', data: asFloat16(data) };
-    case 'matrix':
-      return packMatrix(data, shape, dtype);
-  }
-}
-
-/** Packs a matrix; see {@link PackedTensor} for the layout. */
-export function packMatrix(
-  data: Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>,
-  shape: readonly number[],
-  dtype: PackedDType,
-): PackedTensor {
-  if (sizeOf(shape) !== data.length || shape.length < 2)
-    throw new RangeError(`${data.length} values do not fill a matrix of [${shape}]`);
-  const length = packedLength(shape);
-  switch (dtype) {
-    case 'f32': {
-      const out = new Float32Array(length);
-      permute(asFloat32(data), out, shape);
-      return { kind: 'matrix', shape, dtype, data: out };
-    }
-    case 'f16': {
-      const out = new Uint16Array(length);
-      permute(asFloat16(data), out, shape);
-      return { kind: 'matrix', shape, dtype, data: out };
-    }
-    case 'i8': {
-      const { values, scales } = quantise(asFloat32(data), shape[0]);
-      const out = new Int8Array(length);
-      permute(values, out, shape);
-      return { kind: 'matrix', shape, dtype, data: out, scales };
-    }
-  }
+  { name, kind, shape }: Pick<Param, 'name' | 'kind' | 'shape'>,
+  values: Values,
+  dtype: WeightDtype,
+): PackedParam {
+  if (sizeOf(shape) !== values.length || (kind === 'matrix' && shape.length < 2))
+    throw new RangeError(`${values.length} values do not fill a ${kind} of [${shape}]`);
+  if (kind === 'matrix' && dtype === 'i8')
+    return { name, kind, shape, dtype, ...quantise(asFloat32(values), shape) };
+  const half = kind === 'vector' ? false : kind === 'table' ? dtype !== 'f32' : dtype === 'f16';
+  const stored = half ? asFloat16(values) : asFloat32(values);
+  const data = kind === 'matrix' ? toPanels(stored, shape) : stored;
+  return { name, kind, shape, dtype: half ? 'f16' : 'f32', data: bytesOf(data) };
 }
 
 /** Elements of a packed matrix, padding included. */
@@ -85,98 +34,136 @@ export function packedLength(shape: readonly number[]): number {
   return Math.ceil(n / PANEL) * PANEL * sizeOf(rest);
 }
 
-/** The values of a packed parameter in torch order, as f32. */
-export function unpackTensor(packed: PackedTensor): Float32Array<ArrayBuffer> {
-  const { data, shape } = packed;
+/** The values of a packed parameter in torch's order, as f32; a view of them where they lie so. */
+export function unpackTensor(param: PackedParam): Float32Array<ArrayBuffer> {
+  const { kind, shape, dtype, data, scales } = param;
+  const { buffer, byteOffset, byteLength } = data;
   const values =
-    data instanceof Uint16Array
-      ? float16ToFloat32(data)
-      : data instanceof Int8Array
-        ? new Float32Array(data)
-        : data;
-  if (packed.kind !== 'matrix') return values;
-  const [n, channels, taps] = matrixSides(shape);
-  const depth = channels * taps;
+    dtype === 'f32'
+      ? new Float32Array(buffer, byteOffset, byteLength / 4)
+      : dtype === 'f16'
+        ? float16ToFloat32(new Uint16Array(buffer, byteOffset, byteLength / 2))
+        : new Float32Array(new Int8Array(buffer, byteOffset, byteLength));
+  if (kind !== 'matrix') return values;
+  const factors = scales && float16ToFloat32(scales).map((scale) => scale / 128);
+  const { n, channels, taps, depth } = sidesOf(shape);
   const out = new Float32Array(n * depth);
   for (let row = 0; row < n; row++) {
-    const panel = Math.floor(row / PANEL) * depth * PANEL + (row % PANEL);
-    const scale = packed.scales ? packed.scales[row] : 1;
+    const panel = Math.floor(row / PANEL);
+    const base = panel * depth * PANEL + (row % PANEL);
+    const scale = panel * Math.ceil(depth / SCALE_BLOCK) * PANEL + (row % PANEL);
     for (let c = 0; c < channels; c++)
-      for (let s = 0; s < taps; s++)
-        out[row * depth + c * taps + s] = values[panel + (s * channels + c) * PANEL] * scale;
+      for (let s = 0; s < taps; s++) {
+        const k = s * channels + c;
+        const factor = factors ? factors[scale + Math.floor(k / SCALE_BLOCK) * PANEL] : 1;
+        out[row * depth + c * taps + s] = values[base + k * PANEL] * factor;
+      }
   }
   return out;
 }
 
-/** `[N, C, taps]`: a linear layer has one tap, a convolution kh·kw. */
-function matrixSides(shape: readonly number[]): [number, number, number] {
+interface Sides {
+  /** Output columns. */
+  readonly n: number;
+  readonly channels: number;
+  /** A linear layer has one, a convolution kh·kw. */
+  readonly taps: number;
+  readonly depth: number;
+}
+
+function sidesOf(shape: readonly number[]): Sides {
   const [n, channels, ...kernel] = shape;
-  return [n, channels, sizeOf(kernel)];
+  const taps = sizeOf(kernel);
+  return { n, channels, taps, depth: channels * taps };
 }
 
-/** Torch order into panels. The eight rows of a panel are read side by side, each in order. */
-function permute<T extends Float32Array | Uint16Array | Int8Array>(
-  from: T,
-  into: T,
-  shape: readonly number[],
+function toPanels<T extends Values>(from: T, shape: readonly number[]): T {
+  const sides = sidesOf(shape);
+  const into = from.slice(0, 0).constructor as new (length: number) => T;
+  const out = new into(packedLength(shape));
+  for (let first = 0; first < sides.n; first += PANEL)
+    permutePanel(from, out, first * sides.depth, first, sides);
+  return out;
+}
+
+/** Eight rows of the torch order, read side by side, each in order, to the panel at `base`. */
+function permutePanel(
+  from: Values,
+  into: Values,
+  base: number,
+  first: number,
+  { n, channels, taps, depth }: Sides,
 ): void {
-  const [n, channels, taps] = matrixSides(shape);
-  const depth = channels * taps;
-  for (let first = 0; first < n; first += PANEL) {
-    const base = first * depth;
-    const columns = Math.min(PANEL, n - first);
-    for (let s = 0; s < taps; s++) {
-      let at = base + s * channels * PANEL;
-      if (columns === PANEL)
-        for (let i = base + s, c = 0; c < channels; c++, i += taps, at += PANEL) {
-          into[at] = from[i];
-          into[at + 1] = from[i + depth];
-          into[at + 2] = from[i + 2 * depth];
-          into[at + 3] = from[i + 3 * depth];
-          into[at + 4] = from[i + 4 * depth];
-          into[at + 5] = from[i + 5 * depth];
-          into[at + 6] = from[i + 6 * depth];
-          into[at + 7] = from[i + 7 * depth];
-        }
-      else
-        for (let i = base + s, c = 0; c < channels; c++, i += taps, at += PANEL)
-          for (let j = 0; j < columns; j++) into[at + j] = from[i + j * depth];
-    }
+  const columns = Math.min(PANEL, n - first);
+  for (let s = 0; s < taps; s++) {
+    let at = base + s * channels * PANEL;
+    if (columns === PANEL)
+      for (let i = first * depth + s, c = 0; c < channels; c++, i += taps, at += PANEL) {
+        into[at] = from[i];
+        into[at + 1] = from[i + depth];
+        into[at + 2] = from[i + 2 * depth];
+        into[at + 3] = from[i + 3 * depth];
+        into[at + 4] = from[i + 4 * depth];
+        into[at + 5] = from[i + 5 * depth];
+        into[at + 6] = from[i + 6 * depth];
+        into[at + 7] = from[i + 7 * depth];
+      }
+    else
+      for (let i = first * depth + s, c = 0; c < channels; c++, i += taps, at += PANEL)
+        for (let j = 0; j < columns; j++) into[at + j] = from[i + j * depth];
   }
 }
 
-/** Symmetric, one scale per output column, ties to even: torch's per-channel quantisation. */
+/**
+ * Symmetric, ties to even, panel by panel. A scale is what 128 stands for and not 1: as f16 it then
+ * has the range that weights of f16 have. NaN and infinities stay (the scale is one).
+ */
 function quantise(
-  data: Float32Array,
-  n: number,
-): { values: Int8Array<ArrayBuffer>; scales: Float32Array<ArrayBuffer> } {
-  const depth = data.length / n;
-  const values = new Int8Array(data.length);
-  const scales = new Float32Array(Math.ceil(n / PANEL) * PANEL);
-  for (let row = 0; row < n; row++) {
-    const begin = row * depth;
-    let largest = 0;
-    for (let i = begin; i < begin + depth; i++) largest = Math.max(largest, Math.abs(data[i]));
-    const scale = Math.fround(largest / 127);
-    scales[row] = scale;
-    if (scale === 0) continue;
-    for (let i = begin; i < begin + depth; i++) {
+  values: Float32Array,
+  shape: readonly number[],
+): { data: Uint8Array<ArrayBuffer>; scales: Uint16Array<ArrayBuffer> } {
+  const sides = sidesOf(shape);
+  const { n, depth } = sides;
+  const blocks = Math.ceil(depth / SCALE_BLOCK);
+  const data = new Int8Array(packedLength(shape));
+  const scales = new Uint16Array(Math.ceil(n / PANEL) * blocks * PANEL);
+  const panel = new Float32Array(depth * PANEL);
+  const largest = new Float32Array(blocks * PANEL);
+  for (let first = 0; first < n; first += PANEL) {
+    if (first + PANEL > n) panel.fill(0);
+    permutePanel(values as Values, panel, 0, first, sides);
+    largest.fill(0);
+    for (let i = 0; i < panel.length; i++) {
+      const at = scaleOf(i);
+      largest[at] = Math.max(largest[at], Math.abs(panel[i]));
+    }
+    const rounded = float32ToFloat16(largest.map((x) => (x * 128) / 127));
+    scales.set(rounded, (first / PANEL) * blocks * PANEL);
+    const units = float16ToFloat32(rounded);
+    for (let i = 0, to = first * depth; i < panel.length; i++, to++) {
+      const unit = units[scaleOf(i)];
+      if (unit === 0) continue;
       // Adding 1.5·2^52 leaves no room for a fraction, so the addition rounds to even.
-      const rounded = data[i] / scale + 6755399441055744 - 6755399441055744;
-      values[i] = Math.max(-127, Math.min(127, rounded));
+      const value = (panel[i] * 128) / unit + 6755399441055744 - 6755399441055744;
+      data[to] = Math.max(-127, Math.min(127, value));
     }
   }
-  return { values, scales };
+  return { data: bytesOf(data), scales };
 }
 
-function asFloat32(
-  data: Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>,
-): Float32Array<ArrayBuffer> {
-  return data instanceof Float32Array ? data : float16ToFloat32(data);
+/** Within a panel, where the scale of an element stands. */
+function scaleOf(element: number): number {
+  return Math.floor(element / (PANEL * SCALE_BLOCK)) * PANEL + (element % PANEL);
 }
 
-function asFloat16(
-  data: Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>,
-): Uint16Array<ArrayBuffer> {
-  return data instanceof Uint16Array ? data : float32ToFloat16(data);
+function asFloat32(values: Values): Float32Array<ArrayBuffer> {
+  return values instanceof Float32Array ? values : float16ToFloat32(values);
+}
+
+function asFloat16(values: Values): Uint16Array<ArrayBuffer> {
+  return values instanceof Uint16Array ? values : float32ToFloat16(values);
+}
+
+function bytesOf(data: Values | Int8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }

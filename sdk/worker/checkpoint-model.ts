@@ -1,4 +1,4 @@
-import type { WeightDtype } from '../backends/backend.ts';
+import type { PackedParam, WeightDtype } from '../backends/backend.ts';
 import type { CachedModel, Item } from '../cache/index.ts';
 import type { Param } from '../graph/index.ts';
 import type { ModelSource, PartName } from '../pipeline/model-source.ts';
@@ -7,7 +7,7 @@ import { isIgnorable } from '../weights/check.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
 import { packParameters, type PackedParameter } from '../weights/importer.ts';
 import type { LoraPart } from '../weights/lora-names.ts';
-import { mergeLoras, type Mergeable } from '../weights/lora.ts';
+import { mergeLoras } from '../weights/lora.ts';
 import { resolveNames } from '../weights/names/resolve.ts';
 import { byteLength, isWeightDType, type TensorReader } from '../weights/tensor.ts';
 import type { Loras } from './loras.ts';
@@ -114,7 +114,7 @@ async function* cachedWeights(
   dtype: WeightDtype,
   load: (names: Iterable<string>) => AsyncIterable<PackedParameter>,
   { signal, onBytes }: CheckpointModelOptions,
-): AsyncIterable<Mergeable> {
+): AsyncIterable<PackedParam> {
   const fetched = new Set<string>();
   async function* toItems(missing: readonly string[]): AsyncIterable<Item> {
     for await (const parameter of load(missing)) {
@@ -129,16 +129,14 @@ async function* cachedWeights(
     const { kind, shape, dtype: stored, fileBytes } = meta as Meta;
     // What was fetched has been counted as it came.
     if (!fetched.has(name)) onBytes?.(fileBytes, part, true);
-    const [data, scales] = blocks;
+    const [data, scales] = blocks as Uint8Array<ArrayBuffer>[];
     yield {
       name,
       kind,
       shape,
       dtype: stored,
-      data: data as Uint8Array<ArrayBuffer>,
-      scales:
-        scales &&
-        new Float32Array(scales.buffer as ArrayBuffer, scales.byteOffset, scales.byteLength / 4),
+      data,
+      scales: scales && new Uint16Array(scales.buffer, scales.byteOffset, scales.byteLength / 2),
     };
   }
 }

@@ -14,7 +14,7 @@ import type { LoadRequest, ModelLocation } from './protocol.ts';
 type Request = Pick<LoadRequest, 'model' | 'variant' | 'weights' | 'predictionType' | 'parts'>;
 
 /** Of what is kept under a key; a change of names, layout or conversion needs another number. */
-const IMPORT_VERSION = 1;
+const IMPORT_VERSION = 2;
 
 /**
  * Tells an import from all others: by where it comes from and how it is read. Picked files count as

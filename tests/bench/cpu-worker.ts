@@ -1,5 +1,5 @@
 /** The worker of cpu.mjs. Posts lines of text as it goes, and `null` at the end. */
-import type { Backend, PackedParam, Program } from '../../sdk/backends/backend.ts';
+import type { Backend, Program } from '../../sdk/backends/backend.ts';
 import { createWasmBackend, type SimdChoice } from '../../sdk/backends/wasm/index.ts';
 import { serveThread, type ThreadStart } from '../../sdk/backends/wasm/thread.ts';
 import * as models from '../../sdk/models/index.ts';
@@ -165,16 +165,8 @@ async function loadOurs(
     : models.traceVaeDecoder(models.parseVaeConfig(config), { batch, height, width });
   const file = await fetchTensors(`${folder}diffusion_pytorch_model.safetensors`);
   const weights = await backend.createWeights(graph.params.values(), start.dtype);
-  for (const param of graph.params.values()) {
-    const packed = packTensor(param.kind, file.read(param.name).values, param.shape, start.dtype);
-    const data = new Uint8Array(packed.data.buffer);
-    await weights.set({
-      ...param,
-      dtype: packed.dtype,
-      data,
-      scales: packed.scales,
-    } as PackedParam);
-  }
+  for (const param of graph.params.values())
+    await weights.set(packTensor(param, file.read(param.name).values, start.dtype));
   const program = await backend.compile(graph, weights);
   program.write(unet ? 'sample' : 'latents', toNhwc(picture.values, picture.shape as number[]));
   if (unet) {

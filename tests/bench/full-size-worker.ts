@@ -4,6 +4,7 @@
  */
 import type { WeightDtype } from '../../sdk/backends/backend.ts';
 import { createWasmBackend } from '../../sdk/backends/wasm/index.ts';
+import type { WasmProgram } from '../../sdk/backends/wasm/program.ts';
 import { serveThread, type ThreadStart } from '../../sdk/backends/wasm/thread.ts';
 import type { Graph } from '../../sdk/graph/index.ts';
 import * as models from '../../sdk/models/index.ts';
@@ -20,6 +21,9 @@ interface Start {
   threads: number;
   dtype: WeightDtype;
   runs: number;
+  profiled: boolean;
+  /** The one part to run; default all. */
+  only?: PartName;
 }
 
 onmessage = ({ data }: MessageEvent<Start | ThreadStart>) => {
@@ -31,7 +35,7 @@ onmessage = ({ data }: MessageEvent<Start | ThreadStart>) => {
     );
 };
 
-async function check({ base, threads, dtype, runs }: Start): Promise<unknown> {
+async function check({ base, threads, dtype, runs, profiled, only }: Start): Promise<unknown> {
   const backend = await createWasmBackend({
     modules: {
       relaxed: new URL('/build/wasm/engine-relaxed.wasm', base),
@@ -58,6 +62,7 @@ async function check({ base, threads, dtype, runs }: Start): Promise<unknown> {
     output: string,
     truth: Float32Array,
   ): Promise<void> => {
+    if (only && only !== name) return;
     const loading = performance.now();
     const tables =
       name === 'vae'
@@ -77,12 +82,14 @@ async function check({ base, threads, dtype, runs }: Start): Promise<unknown> {
       await program.run();
       seconds.push((performance.now() - began) / 1000);
     }
+    const profile = profiled ? await (program as WasmProgram).profile() : undefined;
     const actual = await program.read(output);
     report[name] = {
       relativeRms: relativeRms(actual, truth),
       loadSeconds: (loaded - loading) / 1000,
       compileSeconds: (compiled - loaded) / 1000,
       runSeconds: seconds,
+      profile: profile && bySteps(profile),
       ...program.report,
     };
     part.dispose();
@@ -127,6 +134,18 @@ async function check({ base, threads, dtype, runs }: Start): Promise<unknown> {
   );
   await backend.dispose();
   return report;
+}
+
+/** Milliseconds by step, the most first, with how often each stands in the program. */
+function bySteps(profile: Awaited<ReturnType<WasmProgram['profile']>>): string[] {
+  const sums = new Map<string, number>();
+  for (const { step, ms } of profile) sums.set(step, (sums.get(step) ?? 0) + ms);
+  const total = profile.reduce((sum, { ms }) => sum + ms, 0);
+  return [`${total.toFixed(0)} ms in all`].concat(
+    [...sums]
+      .sort(([, a], [, b]) => b - a)
+      .map(([step, ms]) => `${ms.toFixed(0).padStart(6)} ms  ${step}`),
+  );
 }
 
 function relativeRms(actual: Float32Array, expected: Float32Array): number {

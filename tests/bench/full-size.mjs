@@ -1,5 +1,5 @@
 /**
- * node tests/bench/full-size.mjs FOLDER [--dtype f16|i8|f32] [--threads N] [--runs N]
+ * node tests/bench/full-size.mjs FOLDER [--dtype f16|i8|f32] [--threads N] [--runs N] [--profile] [--only PART]
  *
  * Loads a true-size model, written by tests/reference/full_size.py, into the CPU engine in Chromium;
  * prints the relative RMS error against PyTorch, seconds, and the tab's peak memory. Run by hand.
@@ -19,6 +19,8 @@ const { values, positionals } = parseArgs({
     dtype: { type: 'string', default: 'f16' },
     threads: { type: 'string', default: '2' },
     runs: { type: 'string', default: '3' },
+    profile: { type: 'boolean', default: false },
+    only: { type: 'string' },
   },
 });
 const [folder] = positionals;
@@ -80,7 +82,14 @@ try {
         worker.onerror = (event) => resolve({ error: event.message });
         worker.postMessage(start);
       }),
-    { base, threads: Number(values.threads), dtype: values.dtype, runs: Number(values.runs) },
+    {
+      base,
+      threads: Number(values.threads),
+      dtype: values.dtype,
+      runs: Number(values.runs),
+      profiled: values.profile,
+      only: values.only,
+    },
   );
   console.log(JSON.stringify({ ...outcome, peakTabMegabytes: peakOfRenderers() }, null, 2));
   process.exitCode = outcome.error ? 1 : 0;

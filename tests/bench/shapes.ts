@@ -104,7 +104,10 @@ export async function prepare(
         : dtype === 'f16'
           ? new Uint8Array(new Uint16Array(count).map(() => 0x2000 + Math.random() * 0x800).buffer)
           : new Uint8Array(count).map(() => Math.random() * 256);
-    const scales = dtype === 'i8' ? new Float32Array(columns).fill(1e-3) : undefined;
+    const scales =
+      dtype === 'i8'
+        ? new Uint16Array(((count / columns + 63) >> 6) * columns).fill(0x2c00)
+        : undefined;
     await weights.set({ name, kind, shape: dims, dtype, data, scales });
   }
   const program = await backend.compile(graph, weights);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { after, beforeEach, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
+import { storedAs, type WeightDtype } from '../../sdk/backends/backend.ts';
 import { CachedModel, ModelCache, modelStore } from '../../sdk/cache/index.ts';
 import { isSDError } from '../../sdk/errors.ts';
 import type { Param } from '../../sdk/graph/index.ts';
@@ -15,14 +16,15 @@ import {
   traceVaeEncoder,
 } from '../../sdk/models/index.ts';
 import type { PartName } from '../../sdk/pipeline/model-source.ts';
-import { packTensor, type PackedDType } from '../../sdk/weights/pack.ts';
+import { packTensor } from '../../sdk/weights/pack.ts';
 import { checkpointModel, type CheckpointModel } from '../../sdk/worker/checkpoint-model.ts';
 import { importKey, openCheckpoint } from '../../sdk/worker/open-checkpoint.ts';
 import type { LoadRequest, ModelLocation } from '../../sdk/worker/protocol.ts';
 import { toFloat32 } from '../../sdk/weights/dtype.ts';
 import { MapFiles } from '../../sdk/weights/files.ts';
 import { openDiffusersFolder } from '../../sdk/weights/folder.ts';
-import { isWeightDType } from '../../sdk/weights/tensor.ts';
+import type { Checkpoint } from '../../sdk/weights/checkpoint.ts';
+import { isWeightDType, type TensorReader } from '../../sdk/weights/tensor.ts';
 import { BadServer, type Behaviour } from './bad-server.ts';
 import { FakeIndexedDB } from './fake-indexeddb.ts';
 
@@ -114,17 +116,17 @@ const packedTruth = new Map<string, Uint8Array[]>();
 /** The blocks a parameter must have, packed from the f32 folder; `add` for the raw weights. */
 function expectedBlocks(
   part: PartName,
-  { name, kind, shape }: Param,
-  dtype: PackedDType,
+  param: Param,
+  dtype: WeightDtype,
   add: number,
 ): Uint8Array[] {
   // prettier-ignore
-  const key = `${part}/${name}/${dtype}/${add}`;
+  const key = `${part}/${param.name}/${dtype}/${add}`;
   const known = packedTruth.get(key);
   if (known) return known;
-  const values = truth.get(part)!.get(name)!;
+  const values = truth.get(part)!.get(param.name)!;
   const shifted = add !== 0 && part === 'unet' ? values.map((v) => v + add) : values;
-  const { data, scales } = packTensor(kind, shifted, shape, dtype);
+  const { data, scales } = packTensor(param, shifted, storedAs(dtype)(param));
   const blocks = [data, ...(scales ? [scales] : [])].map(
     (array) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength),
   );
@@ -134,7 +136,7 @@ function expectedBlocks(
 
 async function loadAll(
   source: CheckpointModel,
-  dtype: PackedDType,
+  dtype: WeightDtype,
   add = 0,
   parts = PARTS,
 ): Promise<void> {
@@ -183,6 +185,58 @@ for (const [what, request, add] of requests)
       assert.equal(second.fromCache, await second.source.totalBytes());
       assert.deepEqual([...first.notices, ...second.notices], []);
     });
+
+test('int8 is kept with its scales; small matrices of the same model are f16', async () => {
+  // The models of the fixtures are so small that all of them stays f16.
+  const shapes = { large: [520, 520], small: [8, 520] };
+  const name = (part: string): string => `${part}.weight`;
+  const params = new Map(
+    Object.entries(shapes).map(([part, shape]): [string, Param] => [
+      name(part),
+      { name: name(part), kind: 'matrix', shape },
+    ]),
+  );
+  const values = (shape: readonly number[]) =>
+    new Float32Array(shape[0] * shape[1]).map((_, i) => Math.sin(i * i) / (1 + (i % 7)));
+  let reads = 0;
+  const reader: TensorReader = {
+    names: () => params.keys(),
+    info: (wanted) => ({ dtype: 'F32', shape: params.get(wanted)!.shape }),
+    read: () => Promise.reject(new Error('not asked for')),
+    async *tensors(names = params.keys()) {
+      for (const wanted of names) {
+        reads++;
+        const { shape } = params.get(wanted)!;
+        const bytes = new Uint8Array(values(shape).buffer);
+        yield { name: wanted, dtype: 'F32', shape, bytes };
+      }
+    },
+  };
+  const checkpoint = {
+    name: 'a model',
+    modelIndex: {},
+    components: new Map([['unet', { library: 'diffusers', type: 'UNet2DConditionModel' }]]),
+    tensors: async () => reader,
+  } as unknown as Checkpoint;
+  const db = new FakeIndexedDB();
+  for (const times of [2, 0]) {
+    reads = 0;
+    const store = modelStore({ indexedDB: db as unknown as IDBFactory });
+    const cached = new CachedModel(new ModelCache(store), { key: 'k', name: 'a model' }, { shardBytes: 65536 }); // prettier-ignore
+    const tokenizer = undefined as unknown as WebAssembly.Module;
+    const { weights } = checkpointModel(checkpoint, { tokenizer, cached });
+    const dtypes: Record<string, string> = {};
+    for await (const given of weights('unet', params, 'i8')) {
+      const param = params.get(given.name)!;
+      const wanted = packTensor(param, values(param.shape), given.dtype);
+      dtypes[given.name] = given.dtype;
+      assert.deepEqual(Buffer.from(given.data), Buffer.from(wanted.data));
+      assert.deepEqual(given.scales, wanted.scales);
+    }
+    assert.deepEqual(dtypes, { 'large.weight': 'i8', 'small.weight': 'f16' });
+    assert.equal(reads, times, 'tensors that were read from the source');
+  }
+});
 
 test('picked files are told apart by path, size and time', async () => {
   const pick = (time: number): ModelLocation => ({

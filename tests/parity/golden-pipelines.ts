@@ -233,11 +233,8 @@ async function sourceOf(
     async *weights(part, params: ReadonlyMap<string, Param>): AsyncGenerator<PackedParam> {
       const base = part === 'text_encoder_2' ? 5000 : 1000;
       const values = tinyWeights(params.values(), base);
-      for (const { name, kind, shape } of params.values()) {
-        const value = values.get(name) as Float32Array<ArrayBuffer>;
-        const { data } = packTensor(kind, value, shape, 'f32');
-        yield { name, kind, shape, dtype: 'f32', data: new Uint8Array(data.buffer) };
-      }
+      for (const param of params.values())
+        yield packTensor(param, values.get(param.name) as Float32Array<ArrayBuffer>, 'f32');
     },
   };
 }

@@ -31,10 +31,9 @@ export async function loadTinyWeights(
   values: ReadonlyMap<string, Float32Array>,
 ): Promise<Weights> {
   const weights = await backend.createWeights(params.values(), 'f32');
-  for (const { name, kind, shape } of params.values()) {
-    const { data } = packTensor(kind, values.get(name) as Float32Array<ArrayBuffer>, shape, 'f32');
-    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    await weights.set({ name, kind, shape, dtype: 'f32', data: bytes });
+  for (const param of params.values()) {
+    const own = values.get(param.name) as Float32Array<ArrayBuffer>;
+    await weights.set(packTensor(param, own, 'f32'));
   }
   return weights;
 }

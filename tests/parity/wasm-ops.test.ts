@@ -16,10 +16,9 @@ import {
   sinusoid,
   upsample,
   type ActivationFn,
-  type Param,
   type Tensor,
 } from '../../sdk/graph/index.ts';
-import { float16ToFloat32, float32ToFloat16 } from '../../sdk/weights/dtype.ts';
+import { packTensor, unpackTensor } from '../../sdk/weights/pack.ts';
 import { nodeWasmBackend } from '../support/wasm-backend.ts';
 
 // Every op and every passenger, on odd shapes, against the float64 interpreter.
@@ -34,58 +33,6 @@ function randomSource(seed: number): () => number {
   };
 }
 
-const ones = (n: number): Float32Array => new Float32Array(n).fill(1);
-
-/** What the engine is given, and the numbers it stands for in torch's layout. */
-function pack(param: Param, values: Float32Array, dtype: WeightDtype) {
-  const { name, kind, shape } = param;
-  const bytes = (data: ArrayBufferView): Uint8Array =>
-    new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  const narrow = (data: Float32Array): ArrayBufferView =>
-    dtype === 'f32' ? data : float32ToFloat16(data as Float32Array<ArrayBuffer>);
-  const halved = (data: Float32Array): Float32Array =>
-    dtype === 'f32' ? data : float16ToFloat32(float32ToFloat16(data as Float32Array<ArrayBuffer>));
-  if (kind === 'vector')
-    return { packed: { name, kind, shape, dtype: 'f32', data: bytes(values) }, meant: values };
-  if (kind === 'table')
-    return {
-      packed: {
-        name,
-        kind,
-        shape,
-        dtype: dtype === 'f32' ? 'f32' : 'f16',
-        data: bytes(narrow(values)),
-      },
-      meant: halved(values),
-    };
-  const [n, channels, ...kernel] = shape;
-  const taps = kernel.reduce((a, b) => a * b, 1);
-  const inner = channels * taps;
-  const columns = Math.ceil(n / 8) * 8;
-  const scales = ones(columns);
-  if (dtype === 'i8')
-    for (let row = 0; row < n; row++) {
-      let most = 1e-9;
-      for (let i = 0; i < inner; i++) most = Math.max(most, Math.abs(values[row * inner + i]));
-      scales[row] = most / 127;
-    }
-  const panels = new Float32Array(columns * inner);
-  const meant = new Float32Array(values.length);
-  for (let row = 0; row < n; row++)
-    for (let c = 0; c < channels; c++)
-      for (let s = 0; s < taps; s++) {
-        const from = row * inner + c * taps + s;
-        const to = ((row >> 3) * inner + s * channels + c) * 8 + (row & 7);
-        panels[to] = dtype === 'i8' ? Math.round(values[from] / scales[row]) : values[from];
-        meant[from] = dtype === 'i8' ? panels[to] * scales[row] : values[from];
-      }
-  const packed =
-    dtype === 'i8'
-      ? { name, kind, shape, dtype, data: bytes(Int8Array.from(panels)), scales }
-      : { name, kind, shape, dtype, data: bytes(narrow(panels)) };
-  return { packed, meant: dtype === 'i8' ? meant : halved(meant) };
-}
-
 interface Case {
   readonly graph: Graph;
   /** Integer inputs, which cannot be random. */
@@ -96,7 +43,7 @@ interface Case {
 
 function numbers({ graph, fixed = {}, spread = 1 }: Case, dtype: WeightDtype) {
   const random = randomSource(graph.ops.length * 7919 + graph.params.size);
-  const normal = (n: number, by: number): Float32Array =>
+  const normal = (n: number, by: number): Float32Array<ArrayBuffer> =>
     new Float32Array(n).map(
       () => by * Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random()),
     );
@@ -106,9 +53,9 @@ function numbers({ graph, fixed = {}, spread = 1 }: Case, dtype: WeightDtype) {
     const size = param.shape.reduce((a, b) => a * b, 1);
     const inner = size / param.shape[0];
     const values = normal(size, param.kind === 'matrix' ? 1 / Math.sqrt(inner) : 1);
-    const both = pack(param, values, dtype);
-    packed.push(both.packed as PackedParam);
-    meant.set(param.name, both.meant);
+    const given = packTensor(param, values, dtype);
+    packed.push(given);
+    meant.set(param.name, unpackTensor(given));
   }
   const inputs = new Map<string, Float32Array | Int32Array>();
   for (const [name, tensor] of graph.inputs)

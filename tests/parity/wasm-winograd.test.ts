@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { PackedParam } from '../../sdk/backends/backend.ts';
 import { concat, Graph, silu, upsample, type Tensor } from '../../sdk/graph/index.ts';
 import { interpret } from '../../sdk/graph/reference.ts';
 import { packTensor } from '../../sdk/weights/pack.ts';
@@ -35,9 +34,7 @@ for (const [name, make] of Object.entries(MODELS))
       const count = param.shape.reduce((a, b) => a * b, 1);
       const data = new Float32Array(count).map(random);
       values.set(param.name, data);
-      const packed = packTensor(param.kind, data, param.shape, 'f32');
-      const bytes = new Uint8Array(packed.data.buffer);
-      await weights.set({ ...param, dtype: 'f32', data: bytes } as PackedParam);
+      await weights.set(packTensor(param, data, 'f32'));
     }
     const program = await backend.compile(graph, weights);
     assert.ok(program.report.perStepSteps >= 4, 'the picture is cut into bands');

@@ -29,8 +29,8 @@ export function modulesOf(
           headWords: 16,
           choose: ({ geglu }) => ({ tile: fits(tile, geglu) ? tile : '32x64', splits }),
         });
-        for (const { kernel, constants } of [...once, ...perStep]) {
-          const code = specialise(sources, filesOf(kernel, storage, weights), constants, {
+        for (const { kernel, constants, weights: format } of [...once, ...perStep]) {
+          const code = specialise(sources, filesOf(kernel, storage, format), constants, {
             unroll: true,
           });
           modules.set(code, KERNELS[kernel].entry);

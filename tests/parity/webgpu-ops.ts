@@ -21,16 +21,7 @@ export function randomNumbers(count: number, seed: number, scale = 1, mean = 0):
 }
 
 export function pack(param: Param, values: Float32Array, dtype: WeightDtype): PackedParam {
-  const packed = packTensor(param.kind, values as Float32Array<ArrayBuffer>, param.shape, dtype);
-  const { buffer, byteOffset, byteLength } = packed.data;
-  return {
-    name: param.name,
-    kind: param.kind,
-    shape: param.shape,
-    dtype: packed.dtype,
-    data: new Uint8Array(buffer, byteOffset, byteLength),
-    scales: packed.scales,
-  };
+  return packTensor(param, values as Float32Array<ArrayBuffer>, dtype);
 }
 
 /** Weights scaled so that signals keep their size; norms near one. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
+import type { PackedParam, WeightDtype } from '../../sdk/backends/backend.ts';
 import type { ParameterSpec } from '../../sdk/weights/check.ts';
 import { packParameters } from '../../sdk/weights/importer.ts';
 import {
@@ -10,11 +11,10 @@ import {
   parseLora,
   type Lora,
   type LoraUse,
-  type Mergeable,
 } from '../../sdk/weights/lora.ts';
 import { loraNames, type LoraPart, type LoraTables } from '../../sdk/weights/lora-names.ts';
 import { openTensors } from '../../sdk/weights/open.ts';
-import { unpackTensor, type PackedDType, type PackedTensor } from '../../sdk/weights/pack.ts';
+import { unpackTensor } from '../../sdk/weights/pack.ts';
 import { SafetensorsReader } from '../../sdk/weights/safetensors-reader.ts';
 import { MemorySource } from '../../sdk/weights/source.ts';
 import type { RawTensor, TensorReader } from '../../sdk/weights/tensor.ts';
@@ -62,17 +62,15 @@ const expected = json('loras/expected.json') as {
 
 async function merged(
   uses: readonly LoraUse[],
-  dtype: PackedDType = 'f32',
-): Promise<Map<string, Mergeable>> {
-  const out = new Map<string, Mergeable>();
+  dtype: WeightDtype = 'f32',
+): Promise<Map<string, PackedParam>> {
+  const out = new Map<string, PackedParam>();
   for (const [part, reader] of readers) {
     const packed = packParameters(reader, tables.get(part)!, dtype);
     for await (const p of mergeLoras(packed, part, uses)) out.set(`${part}/${p.name}`, p);
   }
   return out;
 }
-const valuesOf = ({ data, ...rest }: Mergeable): Float32Array =>
-  unpackTensor({ ...rest, data: new Float32Array(data.buffer) } as PackedTensor);
 const use = (lora: Lora, factor = 1): LoraUse => ({
   lora,
   unet: expected.strength.unet * factor,
@@ -94,7 +92,7 @@ for (const [file, scaling] of [
     const [before, after] = [await merged([]), await merged([use(lora)])];
     for (const [name, parameter] of after)
       if (changed.has(name))
-        valuesOf(parameter).forEach((value, i) => {
+        unpackTensor(parameter).forEach((value, i) => {
           const wanted = expected[scaling][name][i];
           assert.ok(Math.abs(value - wanted) <= 2e-6, `${name}: ${value} for ${wanted}`);
         });
@@ -106,8 +104,8 @@ test('several at once add up, and strength 0 is none', async () => {
   const once = await merged([use(lora)]);
   const halves = await merged([use(lora, 0.5), use(lora, 0.5), use(lora, 0)]);
   for (const [name, parameter] of once) {
-    const other = valuesOf(halves.get(name)!);
-    valuesOf(parameter).forEach((v, i) => assert.ok(Math.abs(v - other[i]) < 1e-5, name));
+    const other = unpackTensor(halves.get(name)!);
+    unpackTensor(parameter).forEach((v, i) => assert.ok(Math.abs(v - other[i]) < 1e-5, name));
   }
   assert.deepEqual(await merged([use(lora, 0)]), await merged([]));
 });

@@ -6,7 +6,7 @@ import {
   STORED_WIDTH, STRIDE, TILE_PANELS, TILE_ROWS, WEIGHT, WIDTH, WRAP_X, WRAP_Y, X, ZEROS,
 } from './layout';
 import { finish, finishGated } from './epilogue';
-import { interleaveRows, widenPanel } from './pack';
+import { interleaveRows, scaleStep, widenPanel } from './pack';
 import { BLOCK, MR, tile } from './tile';
 
 // Tables of a row block in the scratch: addresses of x and of skip; first pixel of the row's picture,
@@ -45,7 +45,7 @@ export function gemmTile(op: usize, index: i32, scratch: usize): void {
       const panel = firstPanel + (p >> gated) + (p & gated) * panels;
       let b = weight + <usize>((panel * k + k0) << 3) * size;
       if (dtype != DTYPE_F32) {
-        widenPanel(dtype, b, scales + (panel << 5), kc, scratch + SCRATCH_B);
+        widenPanel(dtype, b, scales + panel * scaleStep(k), k0, kc, scratch + SCRATCH_B);
         b = scratch + SCRATCH_B;
       }
       let a = scratch + SCRATCH_A;

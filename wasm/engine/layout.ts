@@ -67,6 +67,9 @@ export const ACT_TANH = 5;
 export const DTYPE_F32 = 0;
 export const DTYPE_F16 = 1;
 export const DTYPE_I8 = 2;
+/** Log of the rows that share an int8 scale, and bytes of the eight scales of a panel. */
+export const SCALE_ROWS = 6;
+export const SCALE_BYTES = 16;
 
 // Where most ops keep the same things.
 export const OUT = 12;

@@ -1,5 +1,5 @@
 // Rows side by side: what the micro-kernel reads as A, and the widening of stored panels for B.
-import { DTYPE_F16 } from './layout';
+import { DTYPE_F16, SCALE_BYTES, SCALE_ROWS } from './layout';
 import { widenHalf } from './math';
 import { MR } from './tile';
 
@@ -87,8 +87,12 @@ export function spreadPanel(from: usize, count: i32, table: usize, offset: usize
   }
 }
 
-/** `[k][8]` of f16, or of int8 times eight column scales, as f32. */
-export function widenPanel(dtype: i32, from: usize, scales: usize, k: i32, to: usize): void {
+/**
+ * Rows `first` to `first + k` of a panel, f16 or int8, as f32.
+ * @param from where the first of these rows lies
+ * @param scales of the whole panel, where it is int8
+ */
+export function widenPanel(dtype: i32, from: usize, scales: usize, first: i32, k: i32, to: usize): void {
   if (dtype == DTYPE_F16) {
     for (; k > 0; k--) {
       const h = v128.load(from);
@@ -99,12 +103,25 @@ export function widenPanel(dtype: i32, from: usize, scales: usize, k: i32, to: u
     }
     return;
   }
-  const s0 = v128.load(scales), s1 = v128.load(scales, 16);
-  for (; k > 0; k--) {
-    const h = v128.load_ext<i8>(from);
-    v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(h)), s0));
-    v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(h)), s1), 16);
-    from += 8;
-    to += 32;
+  const unit = f32x4.splat(1.0 / 128), end = first + k;
+  while (first < end) {
+    const block = first >> SCALE_ROWS, stop = min((block + 1) << SCALE_ROWS, end);
+    const s = v128.load(scales + block * SCALE_BYTES);
+    const s0 = f32x4.mul(widenHalf(i32x4.extend_low_i16x8_u(s)), unit);
+    const s1 = f32x4.mul(widenHalf(i32x4.extend_high_i16x8_u(s)), unit);
+    for (; first < stop; first++) {
+      const h = v128.load_ext<i8>(from);
+      v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(h)), s0));
+      v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(h)), s1), 16);
+      from += 8;
+      to += 32;
+    }
   }
+}
+
+/** Bytes of the scales of a panel `k` deep. */
+// @ts-ignore: decorator
+@inline
+export function scaleStep(k: i32): usize {
+  return ((k + (1 << SCALE_ROWS) - 1) >> SCALE_ROWS) * SCALE_BYTES;
 }

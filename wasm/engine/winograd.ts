@@ -10,7 +10,7 @@ import {
   WRAP_X, WRAP_Y, X, ZEROS,
 } from './layout';
 import { fma } from './math';
-import { interleaveRows, widenPanel } from './pack';
+import { interleaveRows, scaleStep, widenPanel } from './pack';
 import { BLOCK, MR, tile } from './tile';
 
 /** Channels that are transformed, and then multiplied, at once. */
@@ -174,9 +174,10 @@ function transformFilters(op: usize, panel: i32, first: i32, count: i32, scratch
   let tap = tapBytes;
   if (dtype != DTYPE_F32) {
     const widened = scratch + SCRATCH_B;
+    const scales = load<usize>(op, SCALES) + panel * scaleStep(9 * channels);
     tap = count << 5;
     for (let i = 0; i < 9; i++)
-      widenPanel(dtype, from + i * tapBytes, load<usize>(op, SCALES) + (panel << 5), count, widened + i * tap);
+      widenPanel(dtype, from + i * tapBytes, scales, i * channels + first, count, widened + i * tap);
     from = widened;
   }
   const half = scratch + SCRATCH_B + 63 * 1024;

@@ -1,8 +1,13 @@
 import { fuse, plan, type Graph } from '../../graph/index.ts';
 import { interpret } from '../../graph/reference.ts';
-import type { Backend, PackedParam, Program, Weights } from '../backend.ts';
-
-const PANEL = 8;
+import {
+  PANEL,
+  SCALE_BLOCK,
+  type Backend,
+  type PackedParam,
+  type Program,
+  type Weights,
+} from '../backend.ts';
 
 /**
  * The oracle as an engine: float64, slow, for tests only. Nothing that ships may import it.
@@ -71,8 +76,11 @@ function unpack({ kind, shape, dtype, data, scales }: PackedParam): Float64Array
     for (let c = 0; c < channels; c++)
       for (let tap = 0; tap < kh * kw; tap++) {
         const k = tap * channels + c;
-        const packed = (Math.floor(n / PANEL) * inner + k) * PANEL + (n % PANEL);
-        out[n * inner + c * kh * kw + tap] = numbers[packed] * (scales ? scales[n] : 1);
+        const panel = Math.floor(n / PANEL);
+        const block = panel * Math.ceil(inner / SCALE_BLOCK) + Math.floor(k / SCALE_BLOCK);
+        const scale = scales ? halfToNumber(scales[block * PANEL + (n % PANEL)]) / 128 : 1;
+        const packed = (panel * inner + k) * PANEL + (n % PANEL);
+        out[n * inner + c * kh * kw + tap] = numbers[packed] * scale;
       }
   return out;
 }

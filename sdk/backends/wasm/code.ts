@@ -37,6 +37,10 @@ export class Instruction {
 /** A program in the making: instructions, their costs, and constants that they read. */
 export class Code {
   readonly costs: number[] = [];
+  /** Of each instruction: the step it belongs to. */
+  readonly steps: string[] = [];
+  /** What is lowered at the moment. */
+  step = '';
   readonly #words: Int32Array[] = [];
   readonly #relative: number[] = [];
   readonly #constants: Float32Array[] = [];
@@ -53,6 +57,7 @@ export class Code {
       for (const field of instruction.relative)
         this.#relative.push(this.#words.length * WORDS + field);
       this.#words.push(words);
+      this.steps.push(this.step);
       this.costs.push((flops * (end - first)) / tiles);
       first = end;
     }

@@ -1,6 +1,6 @@
 import type { Graph, Param } from '../../graph/index.ts';
 import { SDError } from '../../errors.ts';
-import type { Backend, Program, WeightDtype, Weights } from '../backend.ts';
+import type { Backend, Program, WeightDtypes, Weights } from '../backend.ts';
 import { SharedArena } from './arena.ts';
 import { Engine } from './engine.ts';
 import { canShareMemory, type SimdChoice, type WasmModules } from './module.ts';
@@ -53,8 +53,8 @@ class WasmBackend implements Backend {
     this.description = `WebAssembly, ${relaxed ? 'relaxed' : 'plain'} SIMD, ${threads} thread${threads > 1 ? 's' : ''}`;
   }
 
-  async createWeights(params: Iterable<Param>, dtype: WeightDtype): Promise<Weights> {
-    return new WasmWeights(this.#engine.memory, params, dtype);
+  async createWeights(params: Iterable<Param>, dtypes: WeightDtypes): Promise<Weights> {
+    return new WasmWeights(this.#engine.memory, params, dtypes);
   }
 
   compile(graph: Graph, weights: Weights): Promise<Program> {

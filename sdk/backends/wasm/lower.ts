@@ -57,6 +57,7 @@ export function lower(
     const code = new Code();
     for (const { op, out } of steps) {
       used = 0;
+      code.step = nameOf(op, out);
       lowerStep(code, op, out, target);
     }
     return code;
@@ -64,6 +65,16 @@ export function lower(
   const once = lowerAll(plan.once);
   const perStep = lowerAll(plan.perStep);
   return { once, perStep, arenaBytes: plan.arenaBytes + most };
+}
+
+/** What a profile calls a step. */
+function nameOf(op: Op, out: Tensor): string {
+  const size = out.shape.slice(1).join('×');
+  if (op.kind === 'attention') return `attention ${size}, ${op.k.shape[1]} keys`;
+  if (op.kind !== 'gemm') return `${op.kind} ${size}`;
+  const from = op.x.channels + (op.skip?.channels ?? 0);
+  const [kernel] = op.geometry?.kernel ?? [0];
+  return `${kernel ? `conv ${kernel}×${kernel}` : 'linear'} ${from}→${size}`;
 }
 
 function lowerStep(code: Code, op: Op, out: Tensor, target: Target): void {

@@ -102,6 +102,15 @@ export class WasmProgram implements Program {
     });
   }
 
+  /** Milliseconds of each instruction of the `perStep` part and the step it belongs to, for benchmarks. */
+  profile(): Promise<{ readonly step: string; readonly ms: number }[]> {
+    return this.#engine.exclusive(async () => {
+      this.#prepare();
+      const { steps } = this.#lowered.perStep;
+      return this.#engine.time(this.#perStep).map((ms, i) => ({ step: steps[i], ms }));
+    });
+  }
+
   read(name: string): Promise<Float32Array> {
     const result = this.#results.get(name);
     if (!result)

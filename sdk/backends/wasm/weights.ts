@@ -1,15 +1,21 @@
 import { SDError } from '../../errors.ts';
 import { sameShape, sizeOf, type Param } from '../../graph/index.ts';
 import { DTYPE_F16, DTYPE_F32, DTYPE_I8 } from '../../../wasm/engine/layout.ts';
-import type { PackedParam, WeightDtype, Weights } from '../backend.ts';
+import {
+  PANEL,
+  SCALE_BLOCK,
+  type PackedParam,
+  type WeightDtype,
+  type WeightDtypes,
+  type Weights,
+} from '../backend.ts';
 import type { LinearMemory } from './memory.ts';
 
 /** Where a parameter lies in linear memory. */
 export interface ResidentParam {
   readonly address: number;
-  readonly bytes: number;
   readonly dtype: number;
-  /** Address of the column scales of int8, or 0. */
+  /** Address of the scales of int8, or 0. */
   readonly scales: number;
 }
 
@@ -24,11 +30,14 @@ export class WasmWeights implements Weights {
   bytes = 0;
 
   /** @throws SDError `OUT_OF_MEMORY` before anything is loaded, if the whole does not fit. */
-  constructor(memory: LinearMemory, params: Iterable<Param>, dtype: WeightDtype) {
+  constructor(memory: LinearMemory, params: Iterable<Param>, dtypes: WeightDtypes) {
     this.#memory = memory;
     this.#declared = new Map([...params].map((param) => [param.name, param]));
     let total = 0;
-    for (const param of this.#declared.values()) total += bytesOf(param, dtype) + 64;
+    for (const param of this.#declared.values()) {
+      const dtype = typeof dtypes === 'string' ? dtypes : dtypes(param);
+      total += bytesOf(param, dtype) + 128;
+    }
     memory.reserve(total);
   }
 
@@ -42,21 +51,26 @@ export class WasmWeights implements Weights {
           : `The model has no parameter ${param.name}.`,
       );
     const expected = bytesOf(declared, param.dtype);
-    if (
-      param.data.byteLength !== expected ||
-      (param.dtype === 'i8') !== (param.scales !== undefined)
-    )
+    const given = param.data.byteLength + (param.scales?.byteLength ?? 0);
+    if (given !== expected || (param.dtype === 'i8') !== (param.scales !== undefined))
       throw new SDError(
         'WEIGHTS_MISMATCH',
-        `Parameter ${param.name} is ${param.data.byteLength} bytes of ${param.dtype}, not ${expected}.`,
+        `Parameter ${param.name} is ${given} bytes of ${param.dtype}, not ${expected}.`,
       );
-    if (this.#resident.has(param.name))
-      throw new SDError('INTERNAL', `Parameter ${param.name} was set twice.`);
+    const old = this.#resident.get(param.name);
+    if (old) {
+      // Programs hold its address.
+      if (old.dtype !== DTYPES[param.dtype])
+        throw new SDError('INTERNAL', `Parameter ${param.name} was set again as another type.`);
+      this.#memory.bytes(old.address, param.data.byteLength).set(param.data);
+      if (param.scales)
+        this.#memory.bytes(old.scales, param.scales.byteLength).set(bytesView(param.scales));
+      return Promise.resolve();
+    }
     const address = this.#take(param.data);
     const scales = param.scales ? this.#take(bytesView(param.scales)) : 0;
     this.#resident.set(param.name, {
       address,
-      bytes: expected,
       dtype: DTYPES[param.dtype],
       scales,
     });
@@ -87,14 +101,16 @@ export class WasmWeights implements Weights {
   }
 }
 
-function bytesView(data: Float32Array): Uint8Array {
+function bytesView(data: Uint16Array): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
-/** Bytes of a packed parameter; see PackedParam for the layouts. */
+/** Bytes of a packed parameter with its scales; see PackedParam for the layouts. */
 function bytesOf({ kind, shape }: Param, dtype: WeightDtype): number {
   if (kind === 'vector') return sizeOf(shape) * 4;
   if (kind === 'table') return sizeOf(shape) * (dtype === 'f32' ? 4 : 2);
   const [n, ...rest] = shape;
-  return Math.ceil(n / 8) * 8 * sizeOf(rest) * ELEMENT_BYTES[dtype];
+  const columns = Math.ceil(n / PANEL) * PANEL;
+  const scales = dtype === 'i8' ? Math.ceil(sizeOf(rest) / SCALE_BLOCK) * 2 : 0;
+  return columns * (sizeOf(rest) * ELEMENT_BYTES[dtype] + scales);
 }

@@ -1,3 +1,4 @@
+import type { WeightDtype } from '../backend.ts';
 import type { Constants } from './shader.ts';
 import type { KernelName } from './kernels.ts';
 
@@ -20,6 +21,8 @@ export const NOTHING: Operand = { from: 'nothing' };
 export interface Dispatch {
   readonly kernel: KernelName;
   readonly constants: Constants;
+  /** How the weight of a product is stored. */
+  readonly weights?: WeightDtype;
   /** In the order of the kernel's bindings. */
   readonly operands: readonly Operand[];
   /** The uniform block, floats as their bits. */

@@ -1,6 +1,6 @@
 import type { FusedGraph, Graph, Param, Tensor } from '../../graph/index.ts';
 import { SDError } from '../../errors.ts';
-import type { WeightDtype } from '../backend.ts';
+import { PANEL, SCALE_BLOCK, type WeightDtype, type WeightDtypes } from '../backend.ts';
 
 /**
  * How activations are stored: f32; native f16 (feature `shader-f16`); or pairs of f16 in u32, which
@@ -10,8 +10,6 @@ export type Storage = 'f32' | 'f16' | 'f16x2';
 
 /** Bindings start at multiples of this many bytes on every device. */
 export const ALIGNMENT = 256;
-
-const PANEL = 8;
 
 /** Bytes of a word: four channels. */
 export function wordBytes(storage: Storage): number {
@@ -99,13 +97,13 @@ export interface ParamSlot {
 /** Lays parameters into buffers of at most `maxBuffer` bytes, in the order given. */
 export function layOutParams(
   params: Iterable<Param>,
-  dtype: WeightDtype,
+  dtypes: WeightDtypes,
   maxBuffer: number,
 ): { slots: Map<string, ParamSlot>; buffers: number[] } {
   const slots = new Map<string, ParamSlot>();
   const buffers: number[] = [];
   for (const param of params) {
-    const size = paramBytes(param, dtype);
+    const size = paramBytes(param, typeof dtypes === 'string' ? dtypes : dtypes(param));
     const bytes = size.data + size.scales;
     if (bytes > maxBuffer)
       throw new SDError(
@@ -142,7 +140,7 @@ function paramBytes(
       const bytes = { f32: 4, f16: 2, i8: 1 }[dtype];
       return {
         data: columns * inner * bytes,
-        scales: dtype === 'i8' ? 4 * columns : 0,
+        scales: dtype === 'i8' ? 2 * columns * Math.ceil(inner / SCALE_BLOCK) : 0,
         dtype,
       };
     }

@@ -93,6 +93,7 @@ export function lowerGemm(given: GemmOp, out: Tensor, context: Context): Dispatc
     const residual = context.window(op.residual, begin * s.n4, end * s.n4);
     const result = context.window(out, begin * s.n4, end * s.n4);
     const weight = context.param(op.weight);
+    const { dtype, dataBytes } = context.slot(op.weight);
     const uniforms = [
       begin,
       end,
@@ -107,7 +108,7 @@ export function lowerGemm(given: GemmOp, out: Tensor, context: Context): Dispatc
       blocks / s.taps,
       perSplit,
       blocks,
-      context.slot(op.weight).dataBytes / 4,
+      dataBytes / 4,
       ...s.size,
       ...s.source,
       s.outWidth,
@@ -158,6 +159,7 @@ export function lowerGemm(given: GemmOp, out: Tensor, context: Context): Dispatc
       return [
         {
           kernel: 'gemm',
+          weights: dtype,
           constants: { ...loader, ...epilogue },
           operands: [...inputs, ...finish],
           uniforms,
@@ -171,6 +173,7 @@ export function lowerGemm(given: GemmOp, out: Tensor, context: Context): Dispatc
     return [
       {
         kernel: 'gemmSplit',
+        weights: dtype,
         constants: { ...loader, ...epilogue, BIAS: false, OUT_ACT: 0 },
         operands: [...inputs, partials],
         uniforms,
@@ -180,6 +183,7 @@ export function lowerGemm(given: GemmOp, out: Tensor, context: Context): Dispatc
       },
       {
         kernel: 'gemmReduce',
+        weights: dtype,
         constants: epilogue,
         operands: [weight, ...finish, partials],
         uniforms,

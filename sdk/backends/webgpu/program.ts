@@ -81,9 +81,7 @@ export class WebGPUProgram implements Program {
     const lowered = new Lowering(device, graph, weights.slots, options);
     const { once, perStep } = lowered;
     const dispatches = [...once, ...perStep];
-    const compiled = await Promise.all(
-      dispatches.map((dispatch) => pipelines.get(dispatch)),
-    );
+    const compiled = await Promise.all(dispatches.map((dispatch) => pipelines.get(dispatch)));
     const buffers: GPUBuffer[] = [];
     const make = (size: number, usage: number, label: string): GPUBuffer => {
       const buffer = device.gpu.createBuffer({ label, size: Math.max(size, ALIGNMENT), usage });

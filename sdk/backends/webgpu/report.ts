@@ -1,5 +1,5 @@
 import type { FuseOptions, Graph } from '../../graph/index.ts';
-import type { WeightDtype } from '../backend.ts';
+import { storedAs, type WeightDtype } from '../backend.ts';
 import type { Dispatch, Operand } from './dispatch.ts';
 import type { KernelName } from './kernels.ts';
 import { layOutParams, type Storage } from './layout.ts';
@@ -36,7 +36,7 @@ const MIB = 2 ** 20;
 export function reportPlan(graph: Graph, options: PlanReportOptions): PlanReport {
   const { storage, weights, norm = 'loader', maxFlops = Infinity } = options;
   const { maxBuffer = 256 * MIB, maxBinding = 128 * MIB } = options;
-  const { slots, buffers } = layOutParams(graph.params.values(), weights, maxBuffer);
+  const { slots, buffers } = layOutParams(graph.params.values(), storedAs(weights), maxBuffer);
   const { plan, once, perStep } = new Lowering({ storage, maxBuffer, maxBinding }, graph, slots, {
     norm,
     maxFlops,

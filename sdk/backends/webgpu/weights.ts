@@ -1,6 +1,6 @@
 import type { Param } from '../../graph/index.ts';
 import { SDError } from '../../errors.ts';
-import type { PackedParam, WeightDtype, Weights } from '../backend.ts';
+import type { PackedParam, WeightDtypes, Weights } from '../backend.ts';
 import type { Device } from './device.ts';
 import { layOutParams, wordsOf, type ParamSlot } from './layout.ts';
 
@@ -11,7 +11,6 @@ const IN_FLIGHT = 256 * 2 ** 20;
 
 /** Parameters of one model part in a few large buffers. */
 export class WebGPUWeights implements Weights {
-  readonly dtype: WeightDtype;
   readonly bytes: number;
   readonly slots: ReadonlyMap<string, ParamSlot>;
   readonly buffers: readonly GPUBuffer[];
@@ -20,12 +19,10 @@ export class WebGPUWeights implements Weights {
 
   private constructor(
     device: Device,
-    dtype: WeightDtype,
     slots: ReadonlyMap<string, ParamSlot>,
     buffers: readonly GPUBuffer[],
   ) {
     this.#device = device;
-    this.dtype = dtype;
     this.slots = slots;
     this.buffers = buffers;
     this.bytes = buffers.reduce((sum, { size }) => sum + size, 0);
@@ -35,9 +32,9 @@ export class WebGPUWeights implements Weights {
   static async create(
     device: Device,
     params: Iterable<Param>,
-    dtype: WeightDtype,
+    dtypes: WeightDtypes,
   ): Promise<WebGPUWeights> {
-    const { slots, buffers } = layOutParams(params, dtype, device.maxBuffer);
+    const { slots, buffers } = layOutParams(params, dtypes, device.maxBuffer);
     const usage = 0x88; // GPUBufferUsage.STORAGE | COPY_DST
     const made: GPUBuffer[] = [];
     try {
@@ -49,7 +46,7 @@ export class WebGPUWeights implements Weights {
       for (const buffer of made) buffer.destroy();
       throw error;
     }
-    return new WebGPUWeights(device, dtype, slots, made);
+    return new WebGPUWeights(device, slots, made);
   }
 
   async set(param: PackedParam): Promise<void> {
