@@ -147,7 +147,7 @@ export function fuse(graph: Graph, options: FuseOptions): FusedGraph {
       const gemm: Mutable<GemmOp> = { kind: 'gemm', ...loader(op), weight, bias, geometry };
       const at = epilogue(gemm, i);
       place(at, { op: gemm, out: tensors[at] });
-    } else if (op.kind === 'groupNorm' && options.norm === 'apply') {
+    } else if (op.kind === 'groupNorm' && !absorbed.has(i)) {
       const user = onlyUser(tensors[i]);
       const next = user >= 0 ? ops[user] : undefined;
       const activation = next?.kind === 'activation' ? next.fn : undefined;

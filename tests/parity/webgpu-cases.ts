@@ -154,6 +154,15 @@ export const convolutions: Case[] = [
     },
   })),
   {
+    title: 'group norm on joined channels that two products read',
+    build: (g) => {
+      const x = concat(g.input('a', [2, 4, 3, 10]), g.input('b', [2, 4, 3, 6]));
+      const h = silu(g.root.groupNorm('norm', x, 4, 1e-5));
+      g.output('y', g.root.conv('c1', h, 8));
+      g.output('z', g.root.conv('c2', h, 4, { kernel: 1 }));
+    },
+  },
+  {
     title: 'conv blocks large enough for windows',
     windows: true,
     build: (g) => {
