@@ -54,7 +54,7 @@ export class UrlSource implements ByteSource {
 
   async size(signal?: AbortSignal): Promise<number | undefined> {
     if (!this.#sizeAsked) {
-      this.#head = await this.#collect(0, HEAD, signal);
+      this.#head = await this.#collect(0, HEAD, signal, true);
       if (this.#size === undefined && this.#seekable) {
         // CORS hides Content-Range. An answer without an end tells the length in its headers; the
         // body, cancelled by `return`, is partly on its way already, so this comes second.
@@ -75,15 +75,16 @@ export class UrlSource implements ByteSource {
     return bytes;
   }
 
-  /** The bytes from `begin` to `end`, fewer where the file ends before. */
+  /** The bytes from `begin` to `end`, fewer where the file ends before, as it may with `mayEnd`. */
   async #collect(
     begin: number,
     end: number,
     signal: AbortSignal | undefined,
+    mayEnd = false,
   ): Promise<Uint8Array<ArrayBuffer>> {
     const bytes = new Uint8Array(end - begin);
     let filled = 0;
-    for await (const chunk of this.#pieces(begin, end, signal)) {
+    for await (const chunk of this.#pieces(begin, end, signal, mayEnd)) {
       bytes.set(chunk, filled);
       filled += chunk.length;
     }
@@ -99,6 +100,7 @@ export class UrlSource implements ByteSource {
     begin: number,
     end: number | undefined,
     signal: AbortSignal | undefined,
+    mayEnd = false,
   ): AsyncGenerator<Uint8Array> {
     let at = begin;
     let failures = 0;
@@ -111,6 +113,8 @@ export class UrlSource implements ByteSource {
         }
         const last = Math.min(end ?? Infinity, this.#size ?? Infinity);
         if (last === Infinity || at >= last) return;
+        // A server without ranges that tells no length (it compresses, say) has no more.
+        if (mayEnd && !this.#seekable && this.#size === undefined) return;
         // A chunked body cut short can end cleanly: only the length tells.
         throw new Transient(`it ended after ${at} of ${last} bytes`);
       } catch (error) {

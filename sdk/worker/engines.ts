@@ -7,6 +7,7 @@ import { createRenewingBackend, type RenewingBackend } from '../backends/webgpu/
 import { modelStore } from '../cache/index.ts';
 import { SDError } from '../errors.ts';
 import type { Assets, LoadRequest } from './protocol.ts';
+import { trusted } from './start.ts';
 
 /** The name of a worker that is a thread of the CPU engine, not a model's own. */
 export const THREAD = 'stable-diffusion-web/thread';
@@ -64,7 +65,10 @@ function startCpu(threads: number | undefined, { wasm }: Assets): Promise<Backen
  * `new URL('./worker.js')` would make bundlers follow the worker into itself.
  */
 function spawnThread(): Worker {
-  return new Worker(self.location.href, { type: isClassic() ? 'classic' : 'module', name: THREAD });
+  return new Worker(trusted(self.location.href), {
+    type: isClassic() ? 'classic' : 'module',
+    name: THREAD,
+  });
 }
 
 /**

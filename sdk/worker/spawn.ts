@@ -94,8 +94,11 @@ function handshake(worker: Worker): Promise<void> {
 function explain(failures: string[], violations: string[]): string {
   const { origin } = new URL(import.meta.url);
   const host = origin === globalThis.origin || origin === 'null' ? `'self'` : origin;
+  const blobs = globalThis.origin === 'null' ? 'blob: data:' : 'blob:';
   const reasons = `The worker could not start (${failures.join('; ')}).`;
-  const need = `script-src ${host} 'wasm-unsafe-eval'; worker-src ${host} blob:`;
+  // Browsers name the type or the policy that they missed.
+  const types = /Trusted|createPolicy/.test(reasons) ? '; trusted-types stable-diffusion-web' : '';
+  const need = `script-src ${host} 'wasm-unsafe-eval'; worker-src ${host} ${blobs}${types}`;
   if (violations.length > 0)
     return `${reasons} The page's Content-Security-Policy forbids it (${[...new Set(violations)].join(', ')}); it must allow: ${need}.`;
   return `${reasons} Look whether worker.js is served next to the SDK's script, as JavaScript; where the page sends Cross-Origin-Embedder-Policy, worker.js must send it too; a Content-Security-Policy must allow: ${need}.`;

@@ -19,7 +19,8 @@ interface TrustedTypes {
 }
 let policy: ReturnType<TrustedTypes['createPolicy']> | undefined;
 
-function trusted(url: string): string {
+/** The URL as `new Worker` takes it on a page with Trusted Types. */
+export function trusted(url: string): string {
   const { trustedTypes } = globalThis as { trustedTypes?: TrustedTypes };
   if (!trustedTypes) return url;
   policy ??= trustedTypes.createPolicy(NAME, { createScriptURL: (safe) => safe });

@@ -61,6 +61,18 @@ test('a server without Range is read as a plain stream', async () => {
   assert.deepEqual(await whole(source), file);
 });
 
+test('a short file from a server without ranges and lengths, as one that compresses', async () => {
+  let requests = 0;
+  const fetch = async () => {
+    requests++;
+    return new Response(new Blob([file.slice(0, 500)]).stream());
+  };
+  const source = open({ fetch });
+  assert.equal(await source.size(), undefined);
+  assert.equal(requests, 1);
+  assert.deepEqual(await whole(source), file.slice(0, 500));
+});
+
 test('a cut connection is taken up where it ended', async () => {
   server.script = ['cut', 'cut'];
   assert.deepEqual(await whole(open()), file);

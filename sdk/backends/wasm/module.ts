@@ -66,8 +66,16 @@ export async function compileEngine(
   const source = relaxed ? modules.relaxed : modules.plain;
   if (source instanceof WebAssembly.Module) return { module: source, relaxed };
   const bytes = await bytesOf(source);
-  const module = await WebAssembly.compile(shared ? bytes : withUnsharedMemory(bytes));
-  return { module, relaxed };
+  try {
+    const module = await WebAssembly.compile(shared ? bytes : withUnsharedMemory(bytes));
+    return { module, relaxed };
+  } catch (cause) {
+    throw new SDError(
+      'BACKEND_UNAVAILABLE',
+      `The engine does not compile (${(cause as Error).message}). A Content-Security-Policy must allow it: script-src … 'wasm-unsafe-eval'.`,
+      { cause },
+    );
+  }
 }
 
 async function bytesOf(source: ArrayBuffer | Uint8Array | URL | string): Promise<BufferSource> {
@@ -78,10 +86,14 @@ async function bytesOf(source: ArrayBuffer | Uint8Array | URL | string): Promise
     if (!response.ok) throw new Error(`HTTP ${response.status}`);
     return await response.arrayBuffer();
   } catch (cause) {
-    throw new SDError('NETWORK', `The engine at ${source} could not be fetched.`, {
-      cause,
-      retryable: true,
-    });
+    throw new SDError(
+      'NETWORK',
+      `The engine at ${source} could not be fetched. A Content-Security-Policy must allow its host in connect-src.`,
+      {
+        cause,
+        retryable: true,
+      },
+    );
   }
 }
 

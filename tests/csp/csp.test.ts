@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { chromium, type Browser, type Frame } from 'playwright-core';
+import { findBrowser } from '../find-browser.mjs';
+import { below, openSite, type Answer, type Site } from '../support/site.ts';
+import { ROWS, type Row } from './rows.ts';
+
+// Every row ends in the same picture, or in the error that says what to change.
+
+const CORS = { 'Access-Control-Allow-Origin': '*', 'Cross-Origin-Resource-Policy': 'cross-origin' };
+
+interface Ending {
+  readonly picture?: string;
+  readonly device: string;
+  readonly notices: string[];
+  readonly name?: string;
+  readonly code?: string;
+  readonly message?: string;
+}
+
+let browser: Browser;
+let cdn: Site;
+let picture: string | undefined;
+
+/** The SDK, the model and the script of the page, wherever they are served. */
+function file(path: string): Answer | undefined {
+  if (path.startsWith('/dist/')) return below('.', path);
+  if (path === '/draw.js') return { file: 'tests/csp/draw.js' };
+  if (path.startsWith('/tiny-model/')) return below('tests/fixtures', path);
+  return undefined;
+}
+
+before(async () => {
+  cdn = await openSite((path) => {
+    const found = file(path);
+    return found && { ...found, headers: CORS };
+  }, '127.0.0.1');
+  browser = await chromium.launch({
+    executablePath: await findBrowser('chromium'),
+    args: process.getuid?.() === 0 ? ['--no-sandbox'] : [],
+  });
+});
+after(async () => {
+  await browser.close();
+  cdn.close();
+});
+
+/** The row's site, and the page around its frame. */
+async function openRow(row: Row): Promise<{ address: string; close(): void }> {
+  const query = (origin: string) =>
+    new URLSearchParams({
+      sdk: `${row.from === 'cdn' ? cdn.origin : origin}/dist/${row.script ?? 'index.js'}`,
+      model: `${row.from === 'cdn' ? cdn.origin : origin}/tiny-model/`,
+    });
+  const csp = row.csp && { 'Content-Security-Policy': row.csp.replaceAll('{cdn}', cdn.origin) };
+  const page = `<!doctype html><meta charset="utf-8"><title>A row</title>
+    <script type="module" nonce="1" src="/draw.js"></script>`;
+  const around: { html?: string } = {};
+  const site = await openSite((path) => {
+    if (path === '/page') return { html: page, headers: { ...row.headers, ...csp } };
+    if (path === '/around' && around.html !== undefined)
+      return { html: around.html, headers: row.frame?.around };
+    const found = file(path);
+    return found && { ...found, headers: { ...CORS, ...row.files } };
+  });
+  const inner = `${site.origin}/page?${query(site.origin)}`;
+  if (!row.frame) return { address: inner, close: site.close };
+  const html = `<!doctype html><title>Around</title><iframe ${row.frame.attributes}
+    src="${inner.replaceAll('&', '&amp;')}"></iframe>`;
+  if (row.frame.site === undefined) {
+    around.html = html;
+    return { address: `${site.origin}/around`, close: site.close };
+  }
+  const host = await openSite(() => ({ html, headers: row.frame?.around }), '127.0.0.1');
+  const close = () => [site, host].forEach((one) => one.close());
+  return { address: `${host.origin}/`, close };
+}
+
+async function endingOf(row: Row): Promise<Ending> {
+  const { address, close } = await openRow(row);
+  const context = await browser.newContext();
+  try {
+    const page = await context.newPage();
+    page.setDefaultTimeout(90_000);
+    await page.goto(address);
+    let frame: Frame = page.mainFrame();
+    if (row.frame) frame = (await (await page.waitForSelector('iframe')).contentFrame())!;
+    await frame.waitForFunction(() => 'drawn' in globalThis);
+    return await frame.evaluate(() => (globalThis as unknown as { drawn: Promise<Ending> }).drawn);
+  } finally {
+    await context.close();
+    close();
+  }
+}
+
+interface Expected {
+  readonly rgb: string;
+}
+const [{ rgb }] = JSON.parse(
+  readFileSync('tests/fixtures/tiny-model/expected.json', 'utf8'),
+) as Expected[];
+const expected = Buffer.from(rgb, 'base64');
+
+/** Within a grey level of what diffusers draws, and the same in every row. */
+function checkPicture(pixels: string): void {
+  const mine = Buffer.from(pixels, 'base64').filter((_, i) => i % 4 < 3);
+  assert.equal(mine.length, expected.length);
+  for (const [i, value] of mine.entries()) assert.ok(Math.abs(value - expected[i]) <= 1);
+  picture ??= pixels;
+  assert.equal(pixels, picture);
+}
+
+for (const [group, rows] of Object.entries(ROWS))
+  for (const row of rows)
+    test(`${group}: ${row.name}`, async () => {
+      const ending = await endingOf(row);
+      if (row.error) {
+        const [code, names] = row.error;
+        assert.equal(ending.code, code, JSON.stringify(ending));
+        assert.match(ending.message ?? '', names);
+        return;
+      }
+      assert.equal(ending.message, undefined);
+      checkPicture(ending.picture ?? '');
+      const threads = Number(/(\d+) threads?/.exec(ending.device)?.[1] ?? 1);
+      if (row.threads !== undefined) assert.equal(threads > 1, row.threads, ending.device);
+      if (row.notice) assert.match(ending.notices.join(' '), row.notice);
+    });
