@@ -2,6 +2,7 @@ import { SDError } from '../errors.ts';
 import { defineSampler } from './define.ts';
 import { dpmUpdate } from './dpm-updates.ts';
 import { scheduleDefaults } from './noise-schedule.ts';
+import { numpyLog } from './numpy-log.ts';
 import { noiseOf } from './prediction.ts';
 import type { Schedule, StepOptions, StepResult } from './sampler.ts';
 import { sigmaDefaults } from './sigmas.ts';
@@ -98,17 +99,15 @@ class DEIS extends SolverSampler {
   }
 }
 
-const log = (x: number) => f(Math.log(x));
-
 /** ∫ of the Lagrange polynomial in log ρ that is 1 at `b` and 0 at `c`, up to ρ = `t`. */
 function linearIntegral(t: number, b: number, [c]: readonly number[]): number {
-  const bracket = f(f(-log(c) + log(t)) - 1);
-  return f(f(t * bracket) / f(log(b) - log(c)));
+  const bracket = f(f(-numpyLog(c) + numpyLog(t)) - 1);
+  return f(f(t * bracket) / f(numpyLog(b) - numpyLog(c)));
 }
 
 /** The same with zeros at `c` and `d`. */
 function quadraticIntegral(t: number, b: number, [c, d]: readonly number[]): number {
-  const [logT, logB, logC, logD] = [t, b, c, d].map(log);
+  const [logT, logB, logC, logD] = [t, b, c, d].map(numpyLog);
   const first = f(logC * f(f(logD - logT) + 1));
   const bracket = f(f(f(f(f(first - f(logD * logT)) + logD) + f(logT * logT)) - f(2 * logT)) + 2);
   return f(f(t * bracket) / f(f(logB - logC) * f(logB - logD)));

@@ -6,6 +6,7 @@ import type { Schedule, StepOptions, StepResult } from './sampler.ts';
 import { sigmaPath, SigmaSampler } from './sigma-sampler.ts';
 import { sigmaDefaults, sigmaTable } from './sigmas.ts';
 import { difference, divided, scaled, weightedSum } from './tensor.ts';
+import { torchLog } from './torch-math.ts';
 
 const f = Math.fround;
 
@@ -39,7 +40,7 @@ class Euler extends SigmaSampler {
     const { timesteps, sigmas } = sigmaPath(config, schedule, table, final);
     const continuous =
       config.timestep_type === 'continuous' && config.prediction_type === 'v_prediction';
-    const seen = continuous ? timesteps.map((_, i) => 0.25 * f(Math.log(sigmas[i]))) : timesteps;
+    const seen = continuous ? timesteps.map((_, i) => 0.25 * torchLog(sigmas[i])) : timesteps;
     super({ timesteps: seen.map(f), sigmas }, config.timestep_spacing);
     this.#predictionType = config.prediction_type;
   }

@@ -1,5 +1,5 @@
 import { defineSampler } from './define.ts';
-import { integrate } from './gauss-legendre.ts';
+import { integrateLikeQuad } from './gauss-kronrod.ts';
 import { noiseSchedule, scheduleDefaults } from './noise-schedule.ts';
 import { predictOriginalK } from './prediction.ts';
 import type { Schedule, StepOptions, StepResult } from './sampler.ts';
@@ -53,15 +53,19 @@ class LMS extends SigmaSampler {
     return { prev: sum(sample, weighted.reduce(sum)), denoised: x0 };
   }
 
-  /** ∫ of the Lagrange polynomial that is 1 at the σ of `current` steps ago, over this step's σ. */
+  /**
+   * ∫ of the Lagrange polynomial that is 1 at the σ of `current` steps ago, over this step's σ. Where
+   * σ lie close its value is mostly rounding, so that is as in diffusers: in f32.
+   */
   #coefficient(index: number, order: number, current: number): number {
     const at = this.sigmas[index - current];
     const others = Array.from({ length: order }, (_, k) => this.sigmas[index - k]).toSpliced(
       current,
       1,
     );
-    return integrate(
-      (sigma) => others.reduce((product, other) => (product * (sigma - other)) / (at - other), 1),
+    return integrateLikeQuad(
+      (sigma) =>
+        others.reduce((product, other) => f(product * f(f(f(sigma) - other) / f(at - other))), 1),
       this.sigmas[index],
       this.sigmas[index + 1],
     );

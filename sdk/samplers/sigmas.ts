@@ -1,4 +1,5 @@
 import { betaQuantile } from './beta-quantile.ts';
+import { numpyLog } from './numpy-log.ts';
 import { linspace } from './timesteps.ts';
 
 const f = Math.fround;
@@ -84,5 +85,5 @@ export function sigmaToTimestep(
 
 /** log σ of the table, rounded as NumPy stores it. */
 export function logarithms(table: Float32Array): Float32Array {
-  return table.map(Math.log);
+  return table.map(numpyLog);
 }
