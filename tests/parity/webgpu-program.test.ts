@@ -57,6 +57,22 @@ describe('a program on the GPU', { skip: !gpu }, () => {
     await backend.dispose();
   });
 
+  test('says how many of its pipelines are built', async () => {
+    const backend = await open();
+    const graph = smallGraph();
+    const weights = await load(backend, graph);
+    const told: (readonly [number, number])[] = [];
+    backend.onCompile = (done, total) => told.push([done, total]);
+    await backend.compile(graph, weights);
+    const total = backend.pipelines.size;
+    assert.ok(total > 1);
+    assert.deepEqual(
+      told,
+      Array.from({ length: total + 1 }, (_, done) => [done, total]),
+    );
+    await backend.dispose();
+  });
+
   test('runs the part that depends on the prompt once per prompt', async () => {
     const backend = await open();
     const graph = smallGraph();

@@ -58,6 +58,7 @@ export class WebGPUBackend implements Backend {
   readonly description: string;
   readonly device: Device;
   readonly pipelines: Pipelines;
+  onCompile?: (done: number, total: number) => void;
   readonly #options: WebGPUOptions;
   readonly #pace: Pace;
   readonly #tuner: Tuner;
@@ -104,6 +105,7 @@ export class WebGPUBackend implements Backend {
       ...choices,
       maxFlops,
       choose,
+      onCompile: (done, total) => this.onCompile?.(done, total),
     });
   }
 
@@ -116,7 +118,11 @@ export class WebGPUBackend implements Backend {
     const { device } = this;
     if (device.storage === 'f32') return this;
     const options = { ...this.#options, device: device.gpu, tune: false };
-    return (this.#exact ??= new WebGPUBackend(new Device(device.gpu, 'f32', options), options));
+    if (!this.#exact) {
+      this.#exact = new WebGPUBackend(new Device(device.gpu, 'f32', options), options);
+      this.#exact.onCompile = (done, total) => this.onCompile?.(done, total);
+    }
+    return this.#exact;
   }
 
   async dispose(): Promise<void> {

@@ -76,12 +76,15 @@ export class WebGPUProgram implements Program {
     pace: Pace,
     graph: Graph,
     weights: WebGPUWeights,
-    options: LoweringChoices,
+    options: LoweringChoices & { onCompile?: (done: number, total: number) => void },
   ): Promise<WebGPUProgram> {
     const lowered = new Lowering(device, graph, weights.slots, options);
     const { once, perStep } = lowered;
     const dispatches = [...once, ...perStep];
-    const compiled = await Promise.all(dispatches.map((dispatch) => pipelines.get(dispatch)));
+    const compiled = await built(
+      dispatches.map((dispatch) => pipelines.get(dispatch)),
+      options.onCompile,
+    );
     const buffers: GPUBuffer[] = [];
     const make = (size: number, usage: number, label: string): GPUBuffer => {
       const buffer = device.gpu.createBuffer({ label, size: Math.max(size, ALIGNMENT), usage });
@@ -204,6 +207,22 @@ export class WebGPUProgram implements Program {
   #place(t: Tensor): { buffer: GPUBuffer; offset: number } {
     return this.#arena.at(this.#plan.offset(t));
   }
+}
+
+/** Waits for pipelines, which are compiled side by side, and says how many are there. */
+async function built(
+  pipelines: readonly Promise<Pipeline>[],
+  onCompile?: (done: number, total: number) => void,
+): Promise<Pipeline[]> {
+  const different = new Set(pipelines);
+  let done = 0;
+  onCompile?.(done, different.size);
+  for (const pipeline of different)
+    pipeline.then(
+      () => onCompile?.(++done, different.size),
+      () => {}, // whoever waits for all of them hears of it
+    );
+  return Promise.all(pipelines);
 }
 
 interface Parts {

@@ -43,9 +43,20 @@ export class RenewingBackend implements Backend {
   #notices: string[] = [];
 
   constructor(open: () => Promise<WebGPUBackend>, current: WebGPUBackend, copyEvery: number) {
-    this.#open = open;
+    this.#open = async () => {
+      const engine = await open();
+      this.#listen(engine);
+      return engine;
+    };
+    this.#listen(current);
     this.#current = current;
     this.#copyEvery = copyEvery;
+  }
+
+  onCompile?: (done: number, total: number) => void;
+
+  #listen(engine: WebGPUBackend): void {
+    engine.onCompile = (done, total) => this.onCompile?.(done, total);
   }
 
   /** The engine of the present device; another object after a loss. */
