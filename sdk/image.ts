@@ -32,10 +32,12 @@ export class PixelImage implements Picture {
     this.data = picture.data as Uint8ClampedArray<ArrayBuffer>;
   }
 
+  /** The same pixels, not a copy. */
   toImageData(): ImageData {
     return new ImageData(this.data, this.width, this.height);
   }
 
+  /** A copy, as `drawImage` and `transferFromImageBitmap` take it. */
   toImageBitmap(): Promise<ImageBitmap> {
     return createImageBitmap(this.toImageData());
   }

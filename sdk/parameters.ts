@@ -116,7 +116,7 @@ function strengthOf({ image, mask, strength }: GenerateOptions): number | undefi
 }
 
 /**
- * Reads a text of A1111, or of ours, back into options for {@link validateOptions} to check. Fields
+ * Reads a text of A1111, or of ours, back into options for `generate` to check. Fields
  * that are unknown or make no sense are left out. A text without a line of fields is all prompt. Files
  * of A1111 give `syntax: 'a1111'`.
  */

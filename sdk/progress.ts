@@ -41,6 +41,7 @@ export type Progress =
       readonly total: number;
     };
 
+/** Weights come in, from the network or from this device. */
 export interface DownloadProgress {
   readonly phase: 'download';
   readonly unit: 'bytes';
@@ -53,6 +54,7 @@ export interface DownloadProgress {
   readonly fromCache: boolean;
 }
 
+/** The steps of a run. */
 export interface DenoiseProgress {
   readonly phase: 'denoise';
   readonly unit: 'steps';

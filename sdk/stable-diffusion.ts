@@ -35,6 +35,7 @@ import { spawnWorker, type WorkerSource } from './worker/spawn.ts';
 const asyncDispose: typeof Symbol.asyncDispose =
   Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose');
 
+/** How a model is loaded, and onto what. */
 export interface LoadOptions {
   /** The engine. Default `'auto'`: WebGPU where there is one, else WebAssembly. */
   backend?: BackendChoice;
@@ -62,6 +63,7 @@ export interface LoadOptions {
   worker?: WorkerSource;
   /** Stops the load. */
   signal?: AbortSignal;
+  /** Called at most some ten times a second, and at the end of every phase. */
   onProgress?: (progress: Progress) => void;
 }
 
@@ -149,7 +151,10 @@ export class StableDiffusion {
    *   OUT_OF_MEMORY, DEVICE_LOST, WORKER_FAILED. The handle can be used again after any but DISPOSED.
    */
   generate(options: GenerateOptions): Promise<GenerateResult>;
-  /** @param strength acts on `options.image`; without one the result carries a notice. */
+  /**
+   * The short form.
+   * @param strength acts on `options.image`; without one the result carries a notice.
+   */
   generate(
     prompt: string,
     negativePrompt?: string,
@@ -262,6 +267,7 @@ export class StableDiffusion {
     this.#worker = undefined;
   }
 
+  /** For `await using`. */
   [asyncDispose](): Promise<void> {
     return this.dispose();
   }

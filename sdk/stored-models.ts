@@ -2,12 +2,14 @@ import { ModelCache, modelStore, type StoredModel, type Usage } from './cache/in
 
 /** The models that were imported on this device. */
 export interface StoredModels {
+  /** All of them, with their sizes and when they were last used. */
   list(): Promise<StoredModel[]>;
   /**
    * Deletes a model by its `key` or its `name` (the URL it came from) from {@link list}.
    * @returns false where there was none
    */
   delete(model: string): Promise<boolean>;
+  /** Deletes every model. */
   clear(): Promise<void>;
   /** Bytes in use. */
   usage(): Promise<Usage>;

@@ -161,10 +161,12 @@ export class StableDiffusionElement extends Base {
     return this.#internals.willValidate;
   }
 
+  /** False, and an `invalid` event, where a picture is required and there is none. */
   checkValidity(): boolean {
     return this.#internals.checkValidity();
   }
 
+  /** The same, and the person is told. */
   reportValidity(): boolean {
     return this.#internals.reportValidity();
   }
@@ -226,6 +228,7 @@ export class StableDiffusionElement extends Base {
     this.#stopLoading?.abort();
   }
 
+  /** @internal */
   connectedCallback(): void {
     claimProperties(this);
     this.#firstPrompt ??= this.prompt ?? '';
@@ -237,6 +240,7 @@ export class StableDiffusionElement extends Base {
       void this.generate().catch(() => {});
   }
 
+  /** @internal */
   disconnectedCallback(): void {
     // An element that is only moved is connected again by then.
     queueMicrotask(() => {
@@ -249,10 +253,12 @@ export class StableDiffusionElement extends Base {
   /** Without this `moveBefore()` would count as leaving the page. */
   connectedMoveCallback(): void {}
 
+  /** @internal */
   adoptedCallback(): void {
     adoptStyles(this.#root);
   }
 
+  /** @internal */
   attributeChangedCallback(name: string, before: string | null, now: string | null): void {
     if (before === now) return;
     const { prompt } = this.#view;
@@ -264,11 +270,13 @@ export class StableDiffusionElement extends Base {
     else if (name === 'src' || name in LOAD) this.#unload();
   }
 
+  /** @internal */
   formDisabledCallback(disabled: boolean): void {
     this.#formDisabled = disabled;
     this.#disable();
   }
 
+  /** @internal */
   formResetCallback(): void {
     this.abort();
     this.prompt = this.#firstPrompt;

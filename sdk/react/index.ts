@@ -8,11 +8,13 @@ import {
   type Progress,
 } from '../index.ts';
 
+/** Where the hook's model is: not asked for, on its way, there, or not to be had. */
 export type StableDiffusionState =
   | { readonly status: 'idle' | 'loading'; readonly sd?: undefined; readonly error?: undefined }
   | { readonly status: 'ready'; readonly sd: StableDiffusion; readonly error?: undefined }
   | { readonly status: 'failed'; readonly sd?: undefined; readonly error: unknown };
 
+/** What {@link useStableDiffusion} gives at each render. */
 export type UseStableDiffusion = StableDiffusionState & {
   /** How far the load or the run has come. */
   readonly progress: Progress | undefined;

@@ -37,7 +37,9 @@ export interface Assets {
   readonly merges: string;
 }
 
+/** The engine: WebGPU, WebAssembly, or the better one of those that run here. */
 export type BackendChoice = 'auto' | 'webgpu' | 'wasm';
+/** How weights are kept in memory: 32-bit or 16-bit floats, or 8-bit integers with scales. */
 export type Dtype = 'f32' | 'f16' | 'i8';
 
 /** Parts of a model that hold weights, by diffusers' names. */
