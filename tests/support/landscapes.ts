@@ -1,0 +1,22 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import type { Backend } from '../../sdk/backends/backend.ts';
+import { Pipeline } from '../../sdk/pipeline/pipeline.ts';
+import { checkpointModel } from '../../sdk/worker/checkpoint-model.ts';
+import { openCheckpoint } from '../../sdk/worker/open-checkpoint.ts';
+
+/** A diffusers folder, loaded in Node as the worker loads it; `folder` ends in a slash. */
+export async function pipelineOf(folder: URL, backend: Backend): Promise<Pipeline> {
+  const files = (readdirSync(folder, { recursive: true }) as string[])
+    .filter((path) => /\.\w+$/.test(path))
+    .map((path) => ({ path, file: new Blob([readFileSync(new URL(path, folder))]) }));
+  const model = { kind: 'files', files } as const;
+  const checkpoint = await openCheckpoint({ model, variant: undefined }, { merges: 'unused:' });
+  const wasm = new URL('../../build/wasm/tokenizer.wasm', import.meta.url);
+  const tokenizer = await WebAssembly.compile(readFileSync(wasm));
+  return Pipeline.load(checkpointModel(checkpoint, { tokenizer }), backend, { dtype: 'f32' });
+}
+
+/** The small model of the demos. */
+export function landscapes(backend: Backend): Promise<Pipeline> {
+  return pipelineOf(new URL('../../demos/landscapes/model/', import.meta.url), backend);
+}
