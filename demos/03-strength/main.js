@@ -16,9 +16,8 @@ let drawn;
 
 const draw = onDraw(async ({ sd, settings, signal, progress }) => {
   const { prompt, strength, seed, steps } = settings;
-  drawn ??= (
-    await sd.generate({ prompt: 'a castle in green hills, summer, noon', seed: 1, signal })
-  ).image;
+  drawn ??= (await sd.generate({ prompt: 'a red house in hills, autumn, noon', seed: 11, signal }))
+    .image;
   const start = chosen ?? drawn;
   show(startFrame, start, 'Start');
 
