@@ -78,6 +78,10 @@ export class Brush {
     ink.moveTo(from.x, from.y);
     ink.lineTo(to.x, to.y);
     ink.stroke();
+    // A line without length is none.
+    ink.beginPath();
+    ink.arc(to.x, to.y, this.size * 2, 0, 7);
+    ink.fill();
     if (this.#last) this.#last = to;
     this.#draw();
   }

@@ -14,7 +14,7 @@ test('02: the negative prompt changes the picture, and without one nothing does'
   assert.equal(await pictures(page, '#pictures canvas'), 2);
   const changed = await apart(page, ['#pictures canvas', 0], ['#pictures canvas', 1]);
   assert.ok(changed > 0.5, `${changed}`);
-  await page.getByLabel(/^Negative prompt/).fill('');
+  await page.locator('[name=negativePrompt]').fill('');
   await draw(page);
   assert.equal(await apart(page, ['#pictures canvas', 0], ['#pictures canvas', 1]), 0);
   await page.context().close();
@@ -41,7 +41,7 @@ test('03: the more strength, the farther from the start; a picture of one’s ow
   await done(page);
   await farther();
   // The slider answers by itself, and stands for the result beside the start.
-  await page.getByLabel(/^Strength/).fill('0.2');
+  await page.locator('#strength').fill('0.2');
   await page
     .getByText(/^Strength 0\.2: [\d.]+ % away$/)
     .first()

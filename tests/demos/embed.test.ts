@@ -1,96 +1,39 @@
 import assert from 'node:assert/strict';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
-import { chromium, type Browser, type Frame, type Page } from 'playwright-core';
-import { listen } from '../../demos/serve.mjs';
-import { findBrowser } from '../find-browser.mjs';
+import { draw, LISTEN, note, posted, Sites, told, type Around } from './frames.ts';
 
-// Two sites: `localhost` has the frame, `127.0.0.1` the pages around it, which send no headers at all.
-let site: Server;
-let host: Server;
-let browser: Browser;
-let frames: string;
-let around: string;
+let sites: Sites;
 
-interface Told {
-  readonly type: string;
-  readonly code?: string;
-  readonly seed?: number;
-  readonly file?: File;
-}
-interface Around extends Window {
-  readonly told: Told[];
-  readonly posted: { origin: string; ports: number }[];
-}
-
-/** Keeps what reaches the page around the frame. */
-const LISTEN = `
-  <body>
-  <script>
-    window.told = [];
-    window.posted = [];
-    addEventListener('message', ({ origin, ports }) => posted.push({ origin, ports: ports.length }));
-  </script>`;
-const pages: Record<string, () => string> = {
-  '/script': () => `${LISTEN}
+before(async () => {
+  sites = await Sites.open();
+  const { pages, frames, around } = sites;
+  const iframe = (attributes: string, query = `?steps=2&parent=${around}`) =>
+    `${LISTEN}<iframe ${attributes} width="600" height="800" src="${frames}${query}"></iframe>`;
+  const script = `${LISTEN}
     <script src="${frames}embed.js" data-prompt="&lt;b&gt;a lake" data-steps="2" data-seed="5"></script>
     <script>
       document.querySelector('iframe').addEventListener('stable-diffusion', ({ detail }) => told.push(detail));
-    </script>`,
-  '/sandbox': () => `${LISTEN}
-    <iframe sandbox="allow-scripts" width="600" height="800" src="${frames}?steps=2&parent=${around}"></iframe>`,
-  '/stranger': () => `${LISTEN}
-    <iframe width="600" height="800" src="${frames}?parent=https://other.example&steps=9e9&onload=x"></iframe>`,
-};
-
-const port = (server: Server) => (server.address() as AddressInfo).port;
-
-before(async () => {
-  site = await listen(8300);
-  frames = `http://localhost:${port(site)}/demos/embed/`;
-  host = createServer(({ url }, response) => {
-    response.setHeader('Content-Type', 'text/html');
-    response.end(pages[url ?? '']?.() ?? '');
+    </script>`;
+  pages.set('/script', { html: script });
+  pages.set('/isolated', {
+    html: script,
+    headers: {
+      'Cross-Origin-Opener-Policy': 'same-origin',
+      'Cross-Origin-Embedder-Policy': 'require-corp',
+    },
   });
-  await new Promise<void>((done) => host.listen(0, '127.0.0.1', done));
-  around = `http://127.0.0.1:${port(host)}`;
-  browser = await chromium.launch({
-    executablePath: await findBrowser('chromium'),
-    args: process.getuid?.() === 0 ? ['--no-sandbox'] : [],
+  pages.set('/sandbox', { html: iframe('sandbox="allow-scripts"') });
+  pages.set('/sandbox-same-origin', { html: iframe('sandbox="allow-scripts allow-same-origin"') });
+  pages.set('/credentialless', { html: iframe('credentialless') });
+  pages.set('/plain', { html: iframe('allow="storage-access"', '?steps=2') });
+  pages.set('/stranger', {
+    html: iframe('', '?parent=https://other.example&steps=9e9&onload=x'),
   });
 });
-after(async () => {
-  await browser.close();
-  site.close();
-  host.close();
-});
-
-async function open(path: string): Promise<{ page: Page; frame: Frame }> {
-  const page = await (await browser.newContext()).newPage();
-  page.setDefaultTimeout(60_000);
-  await page.goto(around + path);
-  const handle = await page.waitForSelector('iframe');
-  const frame = (await handle.contentFrame())!;
-  await frame.waitForSelector('stable-diffusion[src]', { state: 'attached' });
-  return { page, frame };
-}
-
-async function draw(frame: Frame): Promise<string> {
-  await frame.getByRole('button', { name: 'Draw' }).click();
-  await frame
-    .getByText(/^Done in [\d.]+ s, seed \d+/)
-    .first()
-    .waitFor();
-  return frame.evaluate(
-    async () => (await document.querySelector('stable-diffusion')!.load()).info.device,
-  );
-}
-
-const told = (page: Page) => page.evaluate(() => (window as unknown as Around).told);
+after(() => sites.close());
 
 test('one script tag: threads without the help of the page around, which gets the picture', async () => {
-  const { page, frame } = await open('/script');
+  const { page, frame } = await sites.visit('/script');
   assert.equal(await frame.evaluate(() => crossOriginIsolated), true);
   assert.equal(await frame.getByLabel('Prompt').inputValue(), '<b>a lake');
   // Nobody has clicked yet: the page around cannot make its visitors download.
@@ -127,16 +70,78 @@ test('one script tag: threads without the help of the page around, which gets th
 });
 
 test('a sandboxed frame has no origin and no storage, and draws all the same', async () => {
-  const { page, frame } = await open('/sandbox');
+  const { page, frame } = await sites.visit('/sandbox');
   assert.equal(await frame.evaluate(() => self.origin), 'null');
   await draw(frame);
-  assert.match((await frame.locator('#note').textContent())!, /keeps nothing/);
-  const { posted } = await page.evaluate(() => ({ posted: (window as unknown as Around).posted }));
-  assert.deepEqual(posted, [{ origin: 'null', ports: 1 }]);
+  assert.match(await note(frame), /keeps nothing/);
+  assert.deepEqual(await posted(page), [{ origin: 'null', ports: 1 }]);
+});
+
+test('a sandbox that leaves the origin leaves the storage too', async () => {
+  const { page, frame } = await sites.visit('/sandbox-same-origin');
+  assert.equal(await frame.evaluate(() => self.origin), new URL(sites.frames).origin);
+  assert.doesNotMatch(await note(frame), /keeps nothing/);
+  await draw(frame);
+  const models = await frame.evaluate(async () => {
+    const names = (await indexedDB.databases()).map(({ name }) => name);
+    return names.includes('stable-diffusion-web');
+  });
+  assert.equal(models, true);
+  assert.deepEqual(await posted(page), [{ origin: new URL(sites.frames).origin, ports: 1 }]);
+});
+
+test('a credentialless frame draws, and says that it keeps nothing', async () => {
+  const { frame } = await sites.visit('/credentialless');
+  assert.equal(await frame.evaluate(() => Reflect.get(window, 'credentialless') as unknown), true);
+  await draw(frame);
+  assert.match(await note(frame), /keeps nothing/);
+  const databases = await frame.evaluate(async () => (await indexedDB.databases()).length);
+  assert.equal(databases, 0);
+});
+
+test('an isolated page may frame it, and it has its threads there', async () => {
+  const { page, frame } = await sites.visit('/isolated');
+  assert.equal(await page.evaluate(() => crossOriginIsolated), true);
+  assert.equal(await frame.evaluate(() => crossOriginIsolated), true);
+  assert.match(await draw(frame), /WebAssembly|GPU/);
+});
+
+test('one download serves many sites, where the browser shares storage after a click', async () => {
+  const context = await sites.browser.newContext({ permissions: ['storage-access'] });
+  const other = sites.around.replace('127.0.0.1', 'other.localhost');
+  const weights: string[] = [];
+  context.on('request', (request) => {
+    if (request.url().endsWith('.safetensors')) weights.push(request.url());
+  });
+  const first = await sites.visit('/plain', context);
+  await draw(first.frame);
+  const once = weights.length;
+  assert.ok(once >= 3, `${once} requests for weights`);
+  const pixels = (frame: typeof first.frame) =>
+    frame.evaluate(() => document.querySelector('stable-diffusion')!.result!.image.data.join());
+  const second = await sites.visit(`${other}/plain`, context);
+  await second.frame.evaluate(
+    (seed) => {
+      document.querySelector('stable-diffusion')!.seed = seed;
+    },
+    await first.frame.evaluate(() => document.querySelector('stable-diffusion')!.result!.seed),
+  );
+  await draw(second.frame);
+  assert.deepEqual(weights.slice(once), []);
+  assert.equal(await pixels(second.frame), await pixels(first.frame));
+  // Where the person says no, the site has a copy of its own.
+  const refusing = await sites.browser.newContext();
+  const third = await sites.visit('/plain', refusing);
+  await third.frame.evaluate(() => {
+    document.requestStorageAccess = () => Promise.reject(new DOMException('no', 'NotAllowedError'));
+  });
+  await draw(third.frame);
+  await refusing.close();
+  await context.close();
 });
 
 test('a page that is not the named one hears nothing, and cannot get in', async () => {
-  const { page, frame } = await open('/stranger');
+  const { page, frame } = await sites.visit('/stranger');
   await page.evaluate(() => {
     const inside = document.querySelector('iframe')!.contentWindow!;
     const { port1 } = new MessageChannel();
@@ -144,20 +149,19 @@ test('a page that is not the named one hears nothing, and cannot get in', async 
     inside.postMessage({ type: 'stable-diffusion-web/ready', version: 1 }, '*', [port1]);
   });
   await page.waitForTimeout(500);
-  const { posted } = await page.evaluate(() => ({ posted: (window as unknown as Around).posted }));
-  assert.deepEqual(posted, []);
+  assert.deepEqual(await posted(page), []);
   assert.equal(await frame.getByRole('figure').getAttribute('aria-busy'), 'false');
-  assert.match((await frame.locator('#note').textContent())!, /Not understood.*: steps, onload\./);
+  assert.match(await note(frame), /Not understood.*: steps, onload\./);
 });
 
 test('the frame’s headers and its oEmbed document', async () => {
-  const page = await fetch(frames);
+  const page = await fetch(sites.frames);
   assert.equal(page.headers.get('document-isolation-policy'), 'isolate-and-require-corp');
   assert.equal(page.headers.get('cross-origin-resource-policy'), 'cross-origin');
   assert.match(page.headers.get('content-security-policy')!, /frame-ancestors \*/);
-  const other = await fetch(new URL('../01-text-to-picture/', frames));
+  const other = await fetch(new URL('../01-text-to-picture/', sites.frames));
   assert.match(other.headers.get('content-security-policy')!, /frame-ancestors 'self'/);
-  const answer = await fetch(`${frames}oembed.json?url=${encodeURIComponent(frames)}`);
-  assert.ok(((await answer.json()) as { html: string }).html.includes(`src="${frames}"`));
-  assert.equal((await fetch(`${frames}oembed.json?url=https://evil.example/`)).status, 404);
+  const answer = await fetch(`${sites.frames}oembed.json?url=${encodeURIComponent(sites.frames)}`);
+  assert.ok(((await answer.json()) as { html: string }).html.includes(`src="${sites.frames}"`));
+  assert.equal((await fetch(`${sites.frames}oembed.json?url=https://evil.example/`)).status, 404);
 });
