@@ -9,6 +9,7 @@ export type {
   Inspection,
   ScheduleInfo,
   StepInsight,
+  TokenCount,
 } from './inspect.ts';
 export type { ModelSource } from './location.ts';
 export type {

@@ -43,6 +43,18 @@ export interface AttentionInsight {
   readonly maps: Float32Array;
 }
 
+/** How long a prompt is, for counters in user interfaces. BOS and EOS are not counted. */
+export interface TokenCount {
+  /** With `syntax: 'a1111'` as A1111 counts: a chunk that was ended early counts whole. */
+  readonly tokens: number;
+  /** How many there is room for: 75, or with `a1111` 75 for each chunk. */
+  readonly room: number;
+  /** How often the text encoder runs: 1, or with `a1111` as often as the prompt needs. */
+  readonly chunks: number;
+  /** What the model will not see: the end of a prompt beyond 75 tokens, where they are not chunked. */
+  readonly dropped: string;
+}
+
 /** Where a run would evaluate the model. */
 export interface ScheduleInfo {
   /** In order, from noise to picture. */

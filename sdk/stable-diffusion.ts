@@ -7,13 +7,14 @@ import {
 import { probe, type Availability } from './availability.ts';
 import { isSDError, SDError } from './errors.ts';
 import { GeneratedImage, PixelImage, toPicture, type Picture } from './image.ts';
-import type { ScheduleInfo } from './inspect.ts';
+import type { ScheduleInfo, TokenCount } from './inspect.ts';
 import { locate, type ModelSource } from './location.ts';
 import {
   validateOptions,
   type CheckedOptions,
   type GenerateOptions,
   type GenerateRequest,
+  type PromptSyntax,
   type Step,
 } from './options.ts';
 import type { Progress } from './progress.ts';
@@ -255,6 +256,16 @@ export class StableDiffusion {
     const worker = await this.#ready(signal);
     const wanted = { ...request, image: undefined, mask: undefined };
     return worker.call('schedule', wanted, { signal }).result;
+  }
+
+  /**
+   * How long a prompt is, and what of it the model would not see.
+   * @throws SDError INVALID_OPTION, INVALID_PROMPT, DISPOSED
+   */
+  async countTokens(prompt: string, syntax: PromptSyntax = 'plain'): Promise<TokenCount> {
+    validateOptions({ prompt, syntax });
+    const worker = await this.#ready(undefined);
+    return worker.call('countTokens', { prompt, syntax }, {}).result;
   }
 
   /** Frees everything; calls that run or wait reject with ABORTED. May be called more than once. */

@@ -1,6 +1,6 @@
 import type { Backend, WeightDtype } from '../backends/backend.ts';
 import { SDError } from '../errors.ts';
-import type { ScheduleInfo } from '../inspect.ts';
+import type { ScheduleInfo, TokenCount } from '../inspect.ts';
 import type { PromptSyntax } from '../options.ts';
 import { createGenerator, ListGenerator, type Generator } from '../random/index.ts';
 import type { SchedulerConfig } from '../samplers/sampler.ts';
@@ -113,11 +113,8 @@ export class Pipeline {
     return this.#vae.model;
   }
 
-  /** Tokens of a prompt, and how many there is room for. For counters in user interfaces. */
-  countTokens(
-    prompt: string,
-    syntax: PromptSyntax = 'plain',
-  ): { readonly tokens: number; readonly room: number } {
+  /** Tokens of a prompt, and how many there is room for. */
+  countTokens(prompt: string, syntax: PromptSyntax): TokenCount {
     return this.#text.count(prompt, syntax);
   }
 

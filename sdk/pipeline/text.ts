@@ -6,6 +6,7 @@ import {
   traceClipText,
   type ClipTextConfig,
 } from '../models/index.ts';
+import type { TokenCount } from '../inspect.ts';
 import type { PromptSyntax } from '../options.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { ModelSource, PartName } from './model-source.ts';
@@ -166,17 +167,21 @@ export class TextEncoders {
    * How many tokens a prompt takes, and how many there is room for before it is cut (`plain`) or a
    * further chunk begins (`a1111`). For counters in user interfaces.
    */
-  count(prompt: string, syntax: PromptSyntax): { tokens: number; room: number } {
+  count(prompt: string, syntax: PromptSyntax): TokenCount {
     const { tokenizer } = this.#encoders[0];
     const room = tokenizer.modelMaxLength - 2;
-    if (syntax === 'plain') return { tokens: tokenizer.count(prompt), room };
+    if (syntax === 'plain') {
+      const { dropped } = tokenizer.encodeForModel(prompt);
+      return { tokens: tokenizer.count(prompt), room, chunks: 1, dropped };
+    }
     let tokens = 0;
     for (const { text } of splitComposed(extractNetworks(prompt).text))
       for (const { text: words } of promptSchedule(text, SCHEDULE_STEPS)) {
         const { tokenCount } = chunkPrompt(parseAttention(words), tokenizer, commaOf(tokenizer));
         tokens = Math.max(tokens, tokenCount);
       }
-    return { tokens, room: Math.max(1, Math.ceil(tokens / room)) * room };
+    const chunks = Math.max(1, Math.ceil(tokens / room));
+    return { tokens, room: chunks * room, chunks, dropped: '' };
   }
 
   dispose(): void {

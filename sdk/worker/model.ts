@@ -32,6 +32,7 @@ export const openModel =
           notices,
         },
         schedule: (wanted) => pipeline.schedule(wanted),
+        countTokens: (prompt, syntax) => pipeline.countTokens(prompt, syntax),
         generate: async (wanted, during) => {
           const reply = await run(pipeline, previewer, wanted, during);
           return { ...reply, notices: [...reply.notices, ...(backend.takeNotices?.() ?? [])] };

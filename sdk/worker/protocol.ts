@@ -1,6 +1,6 @@
 import type { Picture } from '../image.ts';
-import type { ScheduleInfo } from '../inspect.ts';
-import type { GenerateRequest, Step } from '../options.ts';
+import type { ScheduleInfo, TokenCount } from '../inspect.ts';
+import type { GenerateRequest, PromptSyntax, Step } from '../options.ts';
 import type { Progress } from '../progress.ts';
 
 // What passes between the page and its worker. Calls and their answers go through comlink on a port
@@ -115,6 +115,10 @@ export interface WorkerApi {
   load(request: LoadRequest, events: MessagePort): Promise<ModelInfo>;
   generate(request: GenerateRequest, events: MessagePort): Promise<GenerateReply>;
   schedule(request: GenerateRequest, events: MessagePort): Promise<ScheduleInfo>;
+  countTokens(
+    request: { prompt: string; syntax: PromptSyntax },
+    events: MessagePort,
+  ): Promise<TokenCount>;
 }
 
 /** From the worker during a call. `end` comes before the answer, so that no event comes after it. */

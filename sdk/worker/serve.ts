@@ -1,8 +1,8 @@
 import * as comlink from 'comlink';
 import { SDError } from '../errors.ts';
 import type { Picture } from '../image.ts';
-import type { ScheduleInfo } from '../inspect.ts';
-import type { GenerateRequest, Step } from '../options.ts';
+import type { ScheduleInfo, TokenCount } from '../inspect.ts';
+import type { GenerateRequest, PromptSyntax, Step } from '../options.ts';
 import { ProgressReporter, type Progress } from '../progress.ts';
 import { VERSION } from '../version.ts';
 import { carryErrors } from './errors.ts';
@@ -31,6 +31,7 @@ export interface Model {
   readonly info: ModelInfo;
   generate(request: GenerateRequest, context: CallContext): Promise<GenerateReply>;
   schedule(request: GenerateRequest): ScheduleInfo;
+  countTokens(prompt: string, syntax: PromptSyntax): TokenCount;
 }
 
 export type OpenModel = (request: LoadRequest, context: CallContext) => Promise<Model>;
@@ -78,6 +79,8 @@ function serve(port: MessagePort, open: OpenModel): void {
         return model.info;
       }),
     schedule: (request, events) => during(events, async () => loaded().schedule(request)),
+    countTokens: ({ prompt, syntax }, events) =>
+      during(events, async () => loaded().countTokens(prompt, syntax)),
     generate: (request, events) =>
       during(events, async (context) => {
         const reply = await loaded().generate(request, context);

@@ -35,6 +35,7 @@ export class FakeWorker extends EventTarget {
       await script.load?.(request, context);
       return {
         info: INFO,
+        countTokens: (prompt) => ({ tokens: prompt.length, room: 75, chunks: 1, dropped: '' }),
         schedule: ({ steps }) => ({
           timesteps: Array.from({ length: steps }, (_, i) => 999 - i),
           sigmas: [],

@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import type { Picture } from '../../sdk/image.ts';
+import { validateOptions, type GenerateOptions } from '../../sdk/options.ts';
+import {
+  parametersText,
+  parseParameters,
+  readPngText,
+  writePngText,
+} from '../../sdk/parameters.ts';
+import { generate } from '../../sdk/pipeline/generate.ts';
+import { TorchGenerator } from '../../sdk/random/index.ts';
+import { pipelineOf } from '../support/landscapes.ts';
+import { decodePng, encodePng } from '../support/png-file.ts';
+import { nodeWasmBackend } from '../support/wasm-backend.ts';
+
+// What holds of whole runs on the tiny random model, beyond agreeing with diffusers.
+
+const backend = await nodeWasmBackend();
+const folder = new URL('../fixtures/tiny-model/', import.meta.url);
+const pipeline = await pipelineOf(folder, backend);
+after(async () => {
+  pipeline.dispose();
+  await backend.dispose();
+});
+
+async function draw(options: GenerateOptions, image?: Picture) {
+  const { request } = validateOptions({ ...options, ...(image && { image }) });
+  let evaluations = 0;
+  const done = await generate(
+    pipeline,
+    { ...request, image, mask: undefined },
+    { onStep: () => void evaluations++ },
+  );
+  return { ...done, evaluations };
+}
+
+/** Of the pixels of two pictures, the mean difference in grey levels. */
+function distance(a: Picture, b: Picture): number {
+  assert.equal(a.data.length, b.data.length);
+  return a.data.reduce((sum, x, i) => sum + Math.abs(x - b.data[i]), 0) / a.data.length;
+}
+
+const MADE: readonly GenerateOptions[] = [
+  { prompt: 'the lake', steps: 3, seed: 7 },
+  {
+    prompt: 'a (lake:1.3), [red:blue:0.5]\nsecond line, "quoted"',
+    negativePrompt: 'grey, low',
+    ...{ steps: 4, guidanceScale: 5.5, sampler: 'DPM++ 2M Karras', seed: 123456789012 },
+    ...{ width: 48, height: 64, syntax: 'a1111', clipSkip: 1, rng: 'cuda', guidanceRescale: 0.3 },
+  },
+  {
+    prompt: ['one', 'two'],
+    ...{ count: 2, steps: 2, sampler: 'Euler a', seed: [1, 2, 3, 4], subseed: 9 },
+    ...{ subseedStrength: 0.25, seamless: 'x', guidanceStart: 0.1, guidanceEnd: 0.9 },
+  },
+  { prompt: 'ddim', steps: 3, sampler: 'DDIM', eta: 0.7, seed: 5, rng: 'numpy' },
+  { prompt: 'x', steps: 2, seed: 4, secondPass: { scale: 1.5, strength: 0.5, steps: 2 } },
+  { prompt: 'x', timesteps: [900, 500, 100], sampler: 'Euler', seed: 8 },
+];
+
+for (const options of MADE)
+  test(`a PNG reads back, and draws its own pixels again: ${JSON.stringify(options.prompt)}`, async () => {
+    const drawn = await draw(options);
+    for (const [index, picture] of drawn.pictures.entries()) {
+      const scale = options.secondPass?.scale ?? 1;
+      const text = parametersText(options, {
+        index,
+        seed: drawn.seeds[index],
+        width: picture.width / scale,
+        height: picture.height / scale,
+      });
+      const png = writePngText(encodePng(picture), text);
+      assert.deepEqual(decodePng(png), picture);
+      const read = parseParameters(readPngText(png).get('parameters')!);
+      const again = await draw(read);
+      assert.equal(distance(again.pictures[0], picture), 0, text);
+      // Written again, it says the same.
+      const [{ width, height }] = again.pictures;
+      const size = { width: width / scale, height: height / scale };
+      assert.equal(parametersText(read, { seed: again.seeds[0], ...size }), text);
+    }
+  });
+
+test('a seamless picture has no edge: rolled noise gives the rolled picture', async () => {
+  const [edge, latentEdge, by] = [64, 8, 4];
+  const shape = [1, 4, latentEdge, latentEdge];
+  const noise = new TorchGenerator(3).randn(shape);
+  const rolled = (axis: 'x' | 'y'): Float32Array =>
+    noise.map((_, i) => {
+      const [plane, y, x] = [i >> 6, (i >> 3) & 7, i & 7];
+      const [fromY, fromX] = axis === 'x' ? [y, (x + by) & 7] : [(y + by) & 7, x];
+      return noise[plane * 64 + fromY * 8 + fromX];
+    });
+  const options = { prompt: 'the lake', steps: 3, seed: 0, sampler: 'DDIM' };
+  for (const axis of ['x', 'y'] as const) {
+    const plain = await draw({ ...options, latents: noise, seamless: axis });
+    const moved = await draw({ ...options, latents: rolled(axis), seamless: axis });
+    const shift = by * (edge / latentEdge);
+    const expected = plain.pictures[0].data.map((_, i) => {
+      const [y, x] = [Math.floor(i / 4 / edge), Math.floor(i / 4) % edge];
+      const [fromY, fromX] = axis === 'x' ? [y, (x + shift) % edge] : [(y + shift) % edge, x];
+      return plain.pictures[0].data[4 * (fromY * edge + fromX) + (i % 4)];
+    });
+    const off = distance({ width: edge, height: edge, data: expected }, moved.pictures[0]);
+    assert.ok(off < 0.05, `${axis}: ${off} grey levels`);
+    // Along the other axis, and without it, there is an edge.
+    const edged = await draw({ ...options, latents: noise });
+    const edgedMoved = await draw({ ...options, latents: rolled(axis) });
+    const other = edged.pictures[0].data.map((_, i) => {
+      const [y, x] = [Math.floor(i / 4 / edge), Math.floor(i / 4) % edge];
+      const [fromY, fromX] = axis === 'x' ? [y, (x + shift) % edge] : [(y + shift) % edge, x];
+      return edged.pictures[0].data[4 * (fromY * edge + fromX) + (i % 4)];
+    });
+    assert.ok(
+      distance({ width: edge, height: edge, data: other }, edgedMoved.pictures[0]) > 0.5,
+      axis,
+    );
+  }
+});
+
+for (const upscaler of ['latent', 'latent-nearest', 'lanczos'] as const)
+  test(`a second pass goes on from the first, larger (${upscaler})`, async () => {
+    const options = { prompt: 'the lake', steps: 3, seed: 3, sampler: 'Euler' };
+    const first = await draw(options);
+    const pass = (strength: number) =>
+      draw({ ...options, secondPass: { scale: 1.5, strength, steps: 2, upscaler } });
+    const [little, much] = [await pass(0.02), await pass(1)];
+    assert.deepEqual([little.pictures[0].width, little.pictures[0].height], [96, 96]);
+    assert.deepEqual(little.shape, [1, 4, 12, 12]);
+    assert.equal(little.evaluations, 3 + 2);
+    assert.equal(much.evaluations, 3 + 2);
+    if (upscaler === 'lanczos') {
+      // It is image-to-image from the first picture, enlarged as one that is given.
+      const from = { ...options, width: 96, height: 96, steps: 100, strength: 0.02 };
+      const same = await draw(from, first.pictures[0]);
+      assert.equal(distance(little.pictures[0], same.pictures[0]), 0);
+    } else {
+      // With next to no strength the first pass's latents are still there, enlarged.
+      const off = ({ latents }: { latents: Float32Array }): number =>
+        latents.reduce((sum, value, i) => {
+          const [plane, y, x] = [Math.floor(i / 144), Math.floor(i / 12) % 12, i % 12];
+          const at = plane * 64 + Math.floor(y / 1.5) * 8 + Math.floor(x / 1.5);
+          return sum + (value - first.latents[at]) ** 2;
+        }, 0);
+      assert.ok(off(little) < 0.8 * off(much), `${off(little)} and ${off(much)}`);
+      if (upscaler === 'latent-nearest') assert.ok(off(little) < 0.05 * off(much));
+    }
+    // All of it is the seed's.
+    assert.deepEqual((await pass(1)).latents, much.latents);
+  });
+
+test('tokens are counted as the model takes them', () => {
+  const long = `${'lake '.repeat(74)}red blue`;
+  const counted = pipeline.countTokens(long, 'plain');
+  assert.equal(counted.room, 75);
+  assert.equal(counted.chunks, 1);
+  assert.ok(counted.tokens > 75 && counted.dropped.endsWith('blue'), JSON.stringify(counted));
+  const chunked = pipeline.countTokens(long, 'a1111');
+  assert.deepEqual(chunked, { tokens: counted.tokens, room: chunked.chunks * 75, chunks: Math.ceil(counted.tokens / 75), dropped: '' }); // prettier-ignore
+  assert.deepEqual(pipeline.countTokens('', 'plain'), { tokens: 0, room: 75, chunks: 1, dropped: '' }); // prettier-ignore
+  // Brackets, LoRAs and the longer branch of a schedule.
+  const bare = pipeline.countTokens('red lake', 'a1111').tokens;
+  assert.equal(pipeline.countTokens('(red:1.2) [lake:lake:0.5]<lora:x:1>', 'a1111').tokens, bare);
+  assert.equal(pipeline.countTokens('a BREAK b', 'a1111').chunks, 2);
+});
