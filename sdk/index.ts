@@ -23,13 +23,9 @@ export type {
   Upscaler,
 } from './options.ts';
 export type { DenoiseProgress, DownloadProgress, Progress } from './progress.ts';
+export type { LoadOptions } from './load-options.ts';
 export type { BusyPolicy } from './queue.ts';
-export {
-  StableDiffusion,
-  type GenerateResult,
-  type LoadOptions,
-  type StreamItem,
-} from './stable-diffusion.ts';
+export { StableDiffusion, type GenerateResult, type StreamItem } from './stable-diffusion.ts';
 export type { StoredModels } from './stored-models.ts';
 export { VERSION } from './version.ts';
 export type { BackendChoice, Dtype, ModelInfo, PartName } from './worker/protocol.ts';

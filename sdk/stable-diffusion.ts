@@ -1,14 +1,10 @@
-import {
-  locateEmbeddings,
-  locateLoras,
-  type EmbeddingOption,
-  type LoraOption,
-} from './adapters.ts';
+import { locateLoras, type LoraOption } from './adapters.ts';
 import { probe, type Availability } from './availability.ts';
 import { isSDError, SDError } from './errors.ts';
 import { GeneratedImage, PixelImage, toPicture, type Picture } from './image.ts';
 import type { ScheduleInfo, TokenCount } from './inspect.ts';
-import { locate, type ModelSource } from './location.ts';
+import { loadRequest, type LoadOptions } from './load-options.ts';
+import type { ModelSource } from './location.ts';
 import {
   validateOptions,
   type CheckedOptions,
@@ -18,55 +14,16 @@ import {
   type Step,
 } from './options.ts';
 import type { Progress } from './progress.ts';
-import { abortError, Queue, type BusyPolicy } from './queue.ts';
+import { abortError, Queue } from './queue.ts';
 import { storedModels, type StoredModels } from './stored-models.ts';
 import { assets } from './worker/assets.ts';
-import type {
-  BackendChoice,
-  Dtype,
-  GenerateReply,
-  LoadRequest,
-  ModelInfo,
-  PartName,
-} from './worker/protocol.ts';
+import type { GenerateReply, LoadRequest, ModelInfo } from './worker/protocol.ts';
 import { RemoteWorker, type CallHooks } from './worker/remote.ts';
 import { spawnWorker, type WorkerSource } from './worker/spawn.ts';
 
 /** Safari has no such symbol yet; what compiles `await using` for it looks for this one. */
 const asyncDispose: typeof Symbol.asyncDispose =
   Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose');
-
-/** How a model is loaded, and onto what. */
-export interface LoadOptions {
-  /** The engine. Default `'auto'`: WebGPU where there is one, else WebAssembly. */
-  backend?: BackendChoice;
-  /** How weights are kept: `'f16'` (default), `'f32'`, or `'i8'` for half the memory of f16. */
-  dtype?: Dtype;
-  /** The variant's name in the file names of a folder, such as `'fp16'`. */
-  variant?: string;
-  /** Whether the imported model is kept on this device for the next time. Default true. */
-  keep?: boolean;
-  /** Which weights of a checkpoint that holds both: averaged (default) or as trained. */
-  weights?: 'ema' | 'raw';
-  /** What the model predicts, where a single file is read wrongly. */
-  predictionType?: 'epsilon' | 'v_prediction';
-  /** Parts from other places, such as `{ vae: 'https://…/vae.safetensors' }`. */
-  parts?: Partial<Record<PartName, ModelSource>>;
-  /** LoRA files to merge into the weights, as many as you like. */
-  loras?: readonly LoraOption[];
-  /** Textual inversions: words that prompts may then use. */
-  embeddings?: readonly EmbeddingOption[];
-  /** At most so many CPU threads. Default: as many as the device has cores. */
-  threads?: number;
-  /** What a call does while another runs: wait its turn (default), or stop the other (`BUSY`). */
-  busy?: BusyPolicy;
-  /** A worker of the app's own, where the SDK's own ways to start one do not suit. */
-  worker?: WorkerSource;
-  /** Stops the load. */
-  signal?: AbortSignal;
-  /** Called at most some ten times a second, and at the end of every phase. */
-  onProgress?: (progress: Progress) => void;
-}
 
 /** What a call to {@link StableDiffusion.generate} made. */
 export interface GenerateResult {
@@ -98,7 +55,7 @@ export type StreamItem =
  * ```
  */
 export class StableDiffusion {
-  readonly #request: LoadRequest;
+  #request: LoadRequest;
   readonly #source: WorkerSource | undefined;
   readonly #onProgress: ((progress: Progress) => void) | undefined;
   readonly #queue: Queue;
@@ -106,6 +63,7 @@ export class StableDiffusion {
   #worker: RemoteWorker | undefined;
   #info: ModelInfo | undefined;
   #disposed = false;
+  #joined: Promise<unknown> = Promise.resolve();
 
   private constructor(request: LoadRequest, options: LoadOptions) {
     this.#request = request;
@@ -172,7 +130,7 @@ export class StableDiffusion {
       typeof first === 'string' ? { ...rest, prompt: first, negativePrompt, strength } : first;
     const checked = validateOptions(options);
     this.#checkAlive();
-    const request = await withPictures(checked, options.signal);
+    const request = await this.#inOrder(withPictures(checked, options.signal));
     return this.#queue.add(options.signal, async (signal, hold) => {
       const begin = performance.now();
       const worker = await this.#ready(signal);
@@ -259,6 +217,30 @@ export class StableDiffusion {
   }
 
   /**
+   * Puts these in the place of all LoRAs that the model wears, between two runs and without loading it
+   * again: the weights that they change are merged anew. `[]` takes them off, and the weights are then
+   * bit for bit what they were. Once begun it is not stopped by newer calls.
+   * @throws SDError as {@link load}, and BUSY; the model then wears what it wore
+   */
+  async setLoras(loras: readonly LoraOption[]): Promise<void> {
+    const located = locateLoras(loras);
+    this.#checkAlive();
+    await this.#inOrder(Promise.resolve());
+    await this.#queue.add(undefined, async (signal, hold) => {
+      const worker = await this.#ready(signal);
+      // Without the signal: a call that rejects while the worker goes on would leave in doubt what it wears.
+      const { result, settled } = worker.call('setLoras', located);
+      hold(settled);
+      await result.catch((error: unknown) => {
+        if (isSDError(error) && ['DEVICE_LOST', 'WORKER_FAILED'].includes(error.code))
+          worker.end(error);
+        throw error;
+      });
+      this.#request = { ...this.#request, loras: located };
+    });
+  }
+
+  /**
    * How long a prompt is, and what of it the model would not see.
    * @throws SDError INVALID_OPTION, INVALID_PROMPT, DISPOSED
    */
@@ -302,40 +284,18 @@ export class StableDiffusion {
     }
   }
 
+  /** Calls join the queue in the order they were made, however long their pictures take to decode. */
+  async #inOrder<T>(prepared: Promise<T>): Promise<T> {
+    const before = this.#joined;
+    this.#joined = Promise.allSettled([before, prepared]);
+    await before;
+    return prepared;
+  }
+
   #checkAlive(): void {
     if (this.#disposed)
       throw new SDError('DISPOSED', 'This model was disposed of; load it again to use it.');
   }
-}
-
-function loadRequest(source: ModelSource, options: LoadOptions): LoadRequest {
-  const { backend = 'auto', dtype = 'f16', keep = true, variant, threads } = options;
-  const { weights = 'ema', predictionType, parts = {}, loras = [], embeddings = [] } = options;
-  const check = (name: string, value: unknown, all: readonly unknown[]) => {
-    if (!all.includes(value))
-      throw new SDError(
-        'INVALID_OPTION',
-        `${name} must be one of ${all.join(', ')}, not ${String(value)}.`,
-      );
-  };
-  check('backend', backend, ['auto', 'webgpu', 'wasm']);
-  check('dtype', dtype, ['f32', 'f16', 'i8']);
-  check('keep', keep, [true, false]);
-  check('weights', weights, ['ema', 'raw']);
-  check('predictionType', predictionType, [undefined, 'epsilon', 'v_prediction']);
-  for (const part of Object.keys(parts))
-    check('a name in parts', part, ['text_encoder', 'text_encoder_2', 'unet', 'vae']);
-  check('busy', options.busy ?? 'queue', ['queue', 'abort']);
-  if (threads !== undefined && (!Number.isInteger(threads) || threads < 1 || threads > 64))
-    throw new SDError('INVALID_OPTION', `threads must be an integer from 1 to 64, not ${threads}.`);
-  return {
-    ...{ model: locate(source), backend, dtype, keep, variant, threads, weights, predictionType },
-    parts: Object.fromEntries(
-      Object.entries(parts).map(([part, place]) => [part, locate(place)] as const),
-    ),
-    loras: locateLoras(loras),
-    embeddings: locateEmbeddings(embeddings),
-  };
 }
 
 async function withPictures(

@@ -154,6 +154,8 @@ export interface Backend {
   /** Makes room for the parameters of one model part. */
   createWeights(params: Iterable<Param>, dtypes: WeightDtypes): Promise<Weights>;
   compile(graph: Graph, weights: Weights): Promise<Program>;
+  /** Told how many of a program's pipelines are built, where that takes time. Set it to listen. */
+  onCompile?: (done: number, total: number) => void;
   /** Where the engine can: the vectors of a denoising loop. Undefined where they do not fit. */
   createVectors?(options: VectorOptions): Promise<Vectors | undefined>;
   /** What happened since the last call that people should know, in sentences. */

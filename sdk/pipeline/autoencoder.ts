@@ -1,11 +1,11 @@
-import type { Backend, WeightDtype } from '../backends/backend.ts';
+import type { Backend } from '../backends/backend.ts';
 import { isSDError } from '../errors.ts';
 import type { Graph, Param } from '../graph/index.ts';
 import type { VaeShape } from '../models/index.ts';
 import type { Generator } from '../random/index.ts';
 import { toNchw, toNhwc } from './layout.ts';
 import type { ModelSource, PartName } from './model-source.ts';
-import { Part } from './part.ts';
+import { Part, type PartOptions } from './part.ts';
 import type { LatentShape } from './request.ts';
 import { parseVaeModel, type VaeModel } from './vae-model.ts';
 import { decodeTiled, encodeTiled, type Tiling } from './vae-tiles.ts';
@@ -52,12 +52,7 @@ export class Autoencoder {
   static async load(
     source: ModelSource,
     backend: Backend,
-    options: {
-      dtype: WeightDtype;
-      part?: PartName;
-      signal?: AbortSignal;
-      onBytes?: (count: number) => void;
-    },
+    options: PartOptions & { readonly part?: PartName },
   ): Promise<Autoencoder> {
     const name = options.part ?? 'vae';
     const model = parseVaeModel(await source.config(name));
@@ -175,7 +170,11 @@ export class Autoencoder {
   ): Promise<Float32Array> {
     const [batch, , height, width] = shape;
     const key = `${name} ${height}×${width} ${wrap?.x ?? false} ${wrap?.y ?? false}`;
-    const program = await this.#part.program(key, () => trace({ batch, height, width, wrap }));
+    const program = await this.#part.program(
+      key,
+      () => trace({ batch, height, width, wrap }),
+      signal,
+    );
     program.write(input, toNhwc(data, shape));
     await program.run(signal);
     return toNchw(await program.read(output), [batch, channels, height * scale, width * scale]);

@@ -103,7 +103,7 @@ async function denoiseInEngine(walk: Walk, backend: Backend): Promise<Float32Arr
       const guidance = asked.isGuided ? { pulls, scale, rescale: job.guidanceRescale } : undefined;
       for (const { into, make } of step.noises) vectors.write(into, make());
       const [, , height, width] = shape;
-      const program = await unet.prepare([height, width], step.timestep, asked.context);
+      const program = await unet.prepare([height, width], step.timestep, asked.context, signal);
       await vectors.evaluate(program, step.input, asked.pictures, guidance, step.output, signal);
       vectors.combine(step.sample, step.next, step.outside);
       last = step.sample;

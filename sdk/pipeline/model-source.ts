@@ -15,6 +15,7 @@ export interface ModelSource {
   tokenizer(part: 'tokenizer' | 'tokenizer_2'): Promise<Tokenizer>;
   /**
    * The weights of a part, each once, checked against `params` and packed.
+   * @param names which of them; default all
    * @throws SDError `WEIGHTS_MISMATCH` and whatever the storage throws
    */
   weights(
@@ -22,5 +23,6 @@ export interface ModelSource {
     params: ReadonlyMap<string, Param>,
     dtype: WeightDtype,
     signal?: AbortSignal,
+    names?: ReadonlySet<string>,
   ): AsyncIterable<PackedParam>;
 }

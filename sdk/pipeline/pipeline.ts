@@ -1,4 +1,4 @@
-import type { Backend, WeightDtype } from '../backends/backend.ts';
+import type { Backend } from '../backends/backend.ts';
 import { SDError } from '../errors.ts';
 import type { ScheduleInfo, TokenCount } from '../inspect.ts';
 import type { PromptSyntax } from '../options.ts';
@@ -7,7 +7,8 @@ import type { SchedulerConfig } from '../samplers/sampler.ts';
 import { Autoencoder, type VaeMode } from './autoencoder.ts';
 import { Conditions } from './conditions.ts';
 import { denoise } from './denoise.ts';
-import type { ModelSource } from './model-source.ts';
+import type { ModelSource, PartName } from './model-source.ts';
+import type { Part, PartOptions } from './part.ts';
 import { passOf, type Pass } from './pass.ts';
 import type { Hooks, Job, LatentShape } from './request.ts';
 import { scheduleOf, type ScheduleRequest } from './schedule.ts';
@@ -62,13 +63,12 @@ export class Pipeline {
 
   /**
    * Loads the parts of a model into an engine.
-   * @param options.onBytes called with the stored bytes of each tensor as it arrives
    * @throws SDError `INVALID_MODEL`, `WEIGHTS_MISMATCH`, `MISSING_FILE`, and what the source throws
    */
   static async load(
     source: ModelSource,
     backend: Backend,
-    options: { dtype: WeightDtype; signal?: AbortSignal; onBytes?: (count: number) => void },
+    options: PartOptions,
   ): Promise<Pipeline> {
     const { modelIndex } = source;
     const scheduler = await source.config('scheduler');
@@ -107,6 +107,11 @@ export class Pipeline {
   /** Width and height must be multiples of this. */
   get sizeStep(): number {
     return this.#vae.model.scale;
+  }
+
+  /** What LoRAs can change: the UNet and the text encoders. */
+  get adaptable(): ReadonlyMap<PartName, Part> {
+    return new Map([...this.#text.parts, ['unet', this.#unet.part]]);
   }
 
   get vaeModel(): VaeModel {

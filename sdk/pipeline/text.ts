@@ -1,4 +1,4 @@
-import type { Backend, WeightDtype } from '../backends/backend.ts';
+import type { Backend } from '../backends/backend.ts';
 import { SDError } from '../errors.ts';
 import {
   endRows,
@@ -10,7 +10,7 @@ import type { TokenCount } from '../inspect.ts';
 import type { PromptSyntax } from '../options.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 import type { ModelSource, PartName } from './model-source.ts';
-import { Part } from './part.ts';
+import { Part, type PartOptions } from './part.ts';
 import { parseAttention } from './prompts/attention.ts';
 import { chunkPrompt, padAfterEnd } from './prompts/chunks.ts';
 import { applyEmphasis } from './prompts/emphasis.ts';
@@ -29,6 +29,7 @@ export interface Conditioning {
 
 /** One tokenizer with its CLIP. */
 interface Encoder {
+  readonly name: PartName;
   readonly tokenizer: Tokenizer;
   readonly config: ClipTextConfig;
   readonly part: Part;
@@ -51,7 +52,7 @@ export class TextEncoders {
   static async load(
     source: ModelSource,
     backend: Backend,
-    options: { dtype: WeightDtype; signal?: AbortSignal; onBytes?: (count: number) => void },
+    options: PartOptions,
   ): Promise<TextEncoders> {
     const isXl = source.has('text_encoder_2');
     const encoders: Encoder[] = [];
@@ -66,13 +67,17 @@ export class TextEncoders {
         const config = parseClipTextConfig(await source.config(name));
         const { params } = traceWhole(config, name);
         const part = await Part.load(source, name, params, backend, { ...options, keep: 2 });
-        encoders.push({ tokenizer, config, part });
+        encoders.push({ name, tokenizer, config, part });
       }
     } catch (error) {
       for (const { part } of encoders) part.dispose();
       throw error;
     }
     return new TextEncoders(encoders, isXl);
+  }
+
+  get parts(): ReadonlyMap<PartName, Part> {
+    return new Map(this.#encoders.map(({ name, part }) => [name, part]));
   }
 
   get contextDim(): number {
@@ -155,7 +160,7 @@ export class TextEncoders {
         'INVALID_OPTION',
         `clipSkip ${skip} leaves nothing of a text encoder of ${config.layers} layers.`,
       );
-    const program = await part.program(`${shape.skip}`, () => traceClipText(config, shape));
+    const program = await part.program(`${shape.skip}`, () => traceClipText(config, shape), signal);
     program.write('ids', ids);
     if (shape.pooled) program.write('rows', endRows(ids, ids.length, config));
     await program.run(signal);

@@ -1,4 +1,4 @@
-import type { Backend, Program, WeightDtype } from '../backends/backend.ts';
+import type { Backend, Program } from '../backends/backend.ts';
 import {
   parseUNetConfig,
   traceUNet,
@@ -10,7 +10,7 @@ import type { AttentionLayer } from './attention-maps.ts';
 import { guidanceEmbedding } from './guidance.ts';
 import { stack, toNchw, toNhwc } from './layout.ts';
 import type { ModelSource } from './model-source.ts';
-import { Part } from './part.ts';
+import { Part, type PartOptions } from './part.ts';
 import type { Conditioning } from './text.ts';
 
 /** One row of the batch: what it is conditioned on. */
@@ -33,7 +33,7 @@ export interface UNetContext {
 /** The noise predictor, compiled for one batch and size at a time. */
 export class UNet {
   readonly config: UNetConfig;
-  readonly #part: Part;
+  readonly part: Part;
   readonly #written = new WeakMap<Program, UNetContext>();
   /** Of programs that keep them, the attentions to the prompt. */
   readonly #watched = new WeakMap<Program, readonly CrossAttention[]>();
@@ -41,18 +41,13 @@ export class UNet {
 
   private constructor(config: UNetConfig, part: Part) {
     this.config = config;
-    this.#part = part;
+    this.part = part;
   }
 
   static async load(
     source: ModelSource,
     backend: Backend,
-    options: {
-      dtype: WeightDtype;
-      timeIds: number;
-      signal?: AbortSignal;
-      onBytes?: (count: number) => void;
-    },
+    options: PartOptions & { readonly timeIds: number },
   ): Promise<UNet> {
     const config = parseUNetConfig(await source.config('unet'), options.timeIds);
     // Any size names the same parameters; the smallest is the quickest to trace.
@@ -76,7 +71,7 @@ export class UNet {
   ): Promise<Float32Array> {
     const { inChannels, outChannels } = this.config;
     const batch = context.rows.length;
-    const program = await this.prepare([height, width], timestep, context);
+    const program = await this.prepare([height, width], timestep, context, signal);
     program.write('sample', toNhwc(sample, [batch, inChannels, height, width]));
     await program.run(signal);
     return toNchw(await program.read('sample'), [batch, outChannels, height, width]);
@@ -87,6 +82,7 @@ export class UNet {
     [height, width]: readonly [number, number],
     timestep: number,
     context: UNetContext,
+    signal?: AbortSignal,
   ): Promise<Program> {
     const { config } = this;
     const { rows, wrap, watch } = context;
@@ -97,13 +93,13 @@ export class UNet {
     const key = `${batch}×${height}×${width}×${tokens} ${axes}`;
     const layers: CrossAttention[] = [];
     const onCrossAttention = watch ? (layer: CrossAttention) => layers.push(layer) : undefined;
-    const program = await this.#part.program(key, () => {
+    const program = await this.part.program(key, () => {
       const shape = { batch, height, width, tokens, timeIds, wrap, onCrossAttention };
       const graph = traceUNet(config, shape);
       layers.forEach(({ q, k }, i) => {
         graph.output(`q${i}`, q);
         graph.output(`k${i}`, k);
-      });
+      }, signal);
       return graph;
     });
     if (layers.length > 0) this.#watched.set(program, layers);
@@ -148,6 +144,6 @@ export class UNet {
   }
 
   dispose(): void {
-    this.#part.dispose();
+    this.part.dispose();
   }
 }

@@ -69,13 +69,13 @@ export function checkpointModel(
           return String(total);
         }),
       ),
-    weights: (part, params, dtype, during) => {
+    weights: (part, params, dtype, during, names = new Set(params.keys())) => {
       const signal = during ?? options.signal;
-      const load = (names: Iterable<string>): AsyncIterable<PackedParameter> =>
-        fetchWeights(checkpoint, part, params, dtype, names, { ...options, signal });
+      const load = (missing: Iterable<string>): AsyncIterable<PackedParameter> =>
+        fetchWeights(checkpoint, part, params, dtype, missing, { ...options, signal });
       const plain = cached
-        ? cachedWeights(cached, part, params, dtype, load, { ...options, signal })
-        : load(params.keys());
+        ? cachedWeights(cached, part, names, dtype, load, { ...options, signal })
+        : load(names);
       const uses = options.loras?.of(part, params) ?? [];
       return uses.length > 0 ? mergeLoras(plain, part as LoraPart, uses) : plain;
     },
@@ -110,7 +110,7 @@ interface Meta {
 async function* cachedWeights(
   cached: CachedModel,
   part: PartName,
-  params: ReadonlyMap<string, Param>,
+  names: Iterable<string>,
   dtype: WeightDtype,
   load: (names: Iterable<string>) => AsyncIterable<PackedParameter>,
   { signal, onBytes }: CheckpointModelOptions,
@@ -124,7 +124,7 @@ async function* cachedWeights(
       yield { name, meta, blocks: scales ? [data, new Uint8Array(scales.buffer)] : [data] };
     }
   }
-  const items = cached.items(`${part}:${dtype}`, params.keys(), toItems, { signal });
+  const items = cached.items(`${part}:${dtype}`, names, toItems, { signal });
   for await (const { name, meta, blocks } of items) {
     const { kind, shape, dtype: stored, fileBytes } = meta as Meta;
     // What was fetched has been counted as it came.

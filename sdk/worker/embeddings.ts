@@ -59,14 +59,14 @@ export function withEmbeddings(source: ModelSource, embeddings: readonly Embeddi
     tokenizer: async (name) =>
       (await extended(name === 'tokenizer' ? 'text_encoder' : 'text_encoder_2')).tokenizer,
     config: async (part) => (isText(part) ? (await extended(part)).config : source.config(part)),
-    async *weights(part, params, dtype, signal) {
-      if (!isText(part)) return yield* source.weights(part, params, dtype, signal);
+    async *weights(part, params, dtype, signal, names) {
+      if (!isText(part)) return yield* source.weights(part, params, dtype, signal, names);
       const { vocabulary, rows } = await extended(part);
       const table = params.get(TABLE)!;
       const [, dim] = table.shape;
       const plain: Param = { ...table, shape: [vocabulary, dim] };
       const inner = new Map(params).set(TABLE, plain);
-      for await (const param of source.weights(part, inner, dtype, signal))
+      for await (const param of source.weights(part, inner, dtype, signal, names))
         yield param.name === TABLE ? appendRows(param, table.shape, rows, part) : param;
     },
   };

@@ -3,6 +3,7 @@ import { SDError } from '../errors.ts';
 import type { GenerateRequest } from '../options.ts';
 import { generate } from '../pipeline/generate.ts';
 import { Pipeline } from '../pipeline/pipeline.ts';
+import { Residence } from '../pipeline/part.ts';
 import { Previewer } from '../pipeline/preview.ts';
 import { checkpointModel } from './checkpoint-model.ts';
 import { openEmbeddings, withEmbeddings } from './embeddings.ts';
@@ -18,7 +19,7 @@ export const openModel =
   async (request, context) => {
     const { backend, notices } = await startEngine(request, assets);
     try {
-      const pipeline = await loadPipeline(request, assets, backend, notices, context);
+      const { pipeline, loras } = await loadPipeline(request, assets, backend, notices, context);
       const size = pipeline.defaultSize;
       const previewer = new Previewer(pipeline);
       return {
@@ -33,7 +34,15 @@ export const openModel =
         },
         schedule: (wanted) => pipeline.schedule(wanted),
         countTokens: (prompt, syntax) => pipeline.countTokens(prompt, syntax),
+        setLoras: (wanted) => loras.change(wanted, pipeline.adaptable),
         generate: async (wanted, during) => {
+          if (request.memory === 'low' && wanted.preview === 'vae')
+            throw new SDError(
+              'INVALID_OPTION',
+              "preview: 'vae' needs the VAE beside the UNet, and this model was loaded with memory: 'low'. Take 'rgb'.",
+            );
+          backend.onCompile = (done, total) =>
+            during.onProgress({ phase: 'compile', unit: 'programs', done, total });
           const reply = await run(pipeline, previewer, wanted, during);
           return { ...reply, notices: [...reply.notices, ...(backend.takeNotices?.() ?? [])] };
         },
@@ -50,8 +59,8 @@ async function loadPipeline(
   backend: Parameters<typeof Pipeline.load>[1],
   notices: string[],
   { signal, onProgress }: CallContext,
-): Promise<Pipeline> {
-  const { model, dtype, weights, keep = true, loras = [], embeddings = [] } = request;
+): Promise<{ pipeline: Pipeline; loras: Loras }> {
+  const { model, dtype, weights, keep = true, embeddings = [], memory } = request;
   const cache = new ModelCache(modelStore(), { onNotice: (notice) => notices.push(notice) });
   const cached =
     keep && cache.available ? new CachedModel(cache, await importKey(request)) : undefined;
@@ -61,23 +70,38 @@ async function loadPipeline(
     signal,
   });
   const has = (part: PartName): boolean => checkpoint.components.has(part);
+  const loras = new Loras(has, keep ? cache : undefined);
+  await loras.open(request.loras ?? [], signal);
+  if (memory === 'low' && model.kind === 'url' && !cached)
+    notices.push(
+      "Nothing of the model is kept on this device, so with memory: 'low' it is fetched again for every picture.",
+    );
   const bytes = { done: 0, total: 0 };
+  let isLoaded = false;
   const source = checkpointModel(checkpoint, {
     tokenizer: await compile(assets.wasm['tokenizer.wasm'], signal),
     weights,
-    loras: await Loras.open(loras, has, keep ? cache : undefined, signal),
+    loras,
     cached,
     signal,
     onBytes: (count, part, fromCache) => {
+      // Parts that come back belong to a run.
+      if (isLoaded) return;
       bytes.done += count;
-      if (model.kind === 'url' && !fromCache)
+      // What is stored reaches the engine as its hash is found right.
+      if (fromCache) onProgress({ phase: 'verify', unit: 'bytes', ...bytes });
+      else if (model.kind === 'url')
         onProgress({ phase: 'download', unit: 'bytes', ...bytes, file: part, fromCache });
       else onProgress({ phase: 'load', unit: 'bytes', ...bytes });
     },
   });
   bytes.total = await source.totalBytes();
   const words = await openEmbeddings(embeddings, keep ? cache : undefined, signal);
-  return Pipeline.load(withEmbeddings(source, words), backend, { dtype, signal });
+  const whole = withEmbeddings(source, words);
+  const residence = new Residence(memory === 'low');
+  const pipeline = await Pipeline.load(whole, backend, { dtype, residence, signal });
+  isLoaded = true;
+  return { pipeline, loras };
 }
 
 async function compile(

@@ -41,6 +41,8 @@ export interface Assets {
 export type BackendChoice = 'auto' | 'webgpu' | 'wasm';
 /** How weights are kept in memory: 32-bit or 16-bit floats, or 8-bit integers with scales. */
 export type Dtype = 'f32' | 'f16' | 'i8';
+/** Whether all parts of a model stay in memory, or only the one in use. */
+export type Memory = 'normal' | 'low';
 
 /** Parts of a model that hold weights, by diffusers' names. */
 export type PartName = 'text_encoder' | 'text_encoder_2' | 'unet' | 'vae';
@@ -80,6 +82,8 @@ export interface LoadRequest {
   /** Merged into the weights as they are loaded. */
   readonly loras?: readonly LoraRequest[];
   readonly embeddings?: readonly EmbeddingRequest[];
+  /** Whether the model's parts stay in memory, or only the one in use. Default `normal`. */
+  readonly memory?: Memory;
   /** At most so many threads on the CPU; undefined leaves it to the machine. */
   readonly threads: number | undefined;
 }
@@ -119,6 +123,8 @@ export interface WorkerApi {
     request: { prompt: string; syntax: PromptSyntax },
     events: MessagePort,
   ): Promise<TokenCount>;
+  /** Puts these in the place of the LoRAs that the model wears. */
+  setLoras(request: readonly LoraRequest[], events: MessagePort): Promise<void>;
 }
 
 /** From the worker during a call. `end` comes before the answer, so that no event comes after it. */

@@ -55,7 +55,7 @@ export class RemoteWorker {
     this.#port = port1;
     this.#api = comlink.wrap<WorkerApi>(port1);
     port1.addEventListener('message', (event) => {
-      if ((event.data as Partial<LockedMessage>).sd === 'locked') this.#watchLock(lock);
+      if ((event.data as Partial<LockedMessage> | null)?.sd === 'locked') this.#watchLock(lock);
     });
   }
 
@@ -76,11 +76,11 @@ export class RemoteWorker {
     let patience: ReturnType<typeof setTimeout> | undefined;
 
     const ended = new Promise<void>((done) => {
-      events.onmessage = ({ data }: MessageEvent<CallEvent>) => {
-        if (data.type === 'end') done();
+      events.onmessage = ({ data }: MessageEvent<CallEvent | undefined>) => {
+        if (data?.type === 'end') done();
         else if (signal?.aborted) return;
-        else if (data.type === 'progress') hooks.onProgress?.(data.progress);
-        else hooks.onStep?.(data.step);
+        else if (data?.type === 'progress') hooks.onProgress?.(data.progress);
+        else if (data?.type === 'step') hooks.onStep?.(data.step);
       };
     });
     const aborted = new Promise<never>((_, reject) => {

@@ -14,6 +14,7 @@ import type {
   HelloMessage,
   LoadRequest,
   LockedMessage,
+  LoraRequest,
   ModelInfo,
   ReadyMessage,
   WorkerApi,
@@ -32,6 +33,7 @@ export interface Model {
   generate(request: GenerateRequest, context: CallContext): Promise<GenerateReply>;
   schedule(request: GenerateRequest): ScheduleInfo;
   countTokens(prompt: string, syntax: PromptSyntax): TokenCount;
+  setLoras(requests: readonly LoraRequest[]): Promise<void>;
 }
 
 export type OpenModel = (request: LoadRequest, context: CallContext) => Promise<Model>;
@@ -48,7 +50,7 @@ export function attend(scope: WorkerScope, openWith: (assets: Assets) => OpenMod
   const ready: ReadyMessage = { sd: 'ready', version: VERSION };
   scope.addEventListener('message', ({ data }: MessageEvent<HelloMessage | ConnectMessage>) => {
     if (data?.sd === 'hello') scope.postMessage(ready);
-    if (data?.sd !== 'connect') return;
+    if (data?.sd !== 'connect' || !(data.port instanceof MessagePort)) return;
     serve(data.port, openWith(data.assets));
     holdLock(data.lock, data.port);
   });
@@ -81,6 +83,7 @@ function serve(port: MessagePort, open: OpenModel): void {
     schedule: (request, events) => during(events, async () => loaded().schedule(request)),
     countTokens: ({ prompt, syntax }, events) =>
       during(events, async () => loaded().countTokens(prompt, syntax)),
+    setLoras: (request, events) => during(events, () => loaded().setLoras(request)),
     generate: (request, events) =>
       during(events, async (context) => {
         const reply = await loaded().generate(request, context);

@@ -100,15 +100,16 @@ test('an embedding of another model is refused', async () => {
 
 test('LoRA files are read and sorted by part; parts that are not there are refused', async () => {
   const request = { file: pick('kohya.safetensors'), unet: 0.5, text: 1 };
-  const loras = await Loras.open([request], () => true, undefined);
+  const loras = new Loras(() => true, undefined);
+  await loras.open([request]);
   assert.deepEqual(loras.of('vae', new Map()), []);
   assert.throws(() => loras.of('unet', new Map()), fails('WEIGHTS_MISMATCH', /not for this model/));
   await assert.rejects(
-    Loras.open([request], (part) => part !== 'text_encoder', undefined),
+    new Loras((part) => part !== 'text_encoder', undefined).open([request]),
     fails('WEIGHTS_MISMATCH', /does not have/),
   );
   await assert.rejects(
-    Loras.open([{ ...request, file: { kind: 'url', url: 'http://x.test/folder/' } }], () => true, undefined), // prettier-ignore
+    loras.open([{ ...request, file: { kind: 'url', url: 'http://x.test/folder/' } }]),
     fails('INVALID_OPTION', /is one file/),
   );
 });

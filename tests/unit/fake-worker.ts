@@ -1,6 +1,11 @@
 import type { Model, OpenModel } from '../../sdk/worker/serve.ts';
 import { attend, type CallContext } from '../../sdk/worker/serve.ts';
-import type { GenerateReply, LoadRequest, ModelInfo } from '../../sdk/worker/protocol.ts';
+import type {
+  GenerateReply,
+  LoadRequest,
+  LoraRequest,
+  ModelInfo,
+} from '../../sdk/worker/protocol.ts';
 import type { GenerateRequest } from '../../sdk/options.ts';
 
 export const INFO: ModelInfo = {
@@ -17,6 +22,7 @@ export const INFO: ModelInfo = {
 export interface Script {
   load?(request: LoadRequest, context: CallContext): Promise<void>;
   generate?(request: GenerateRequest, context: CallContext): Promise<void>;
+  setLoras?(requests: readonly LoraRequest[]): Promise<void>;
 }
 
 /** The worker's half of the SDK on this thread, behind the few methods of a `Worker` that are used. */
@@ -35,12 +41,13 @@ export class FakeWorker extends EventTarget {
       await script.load?.(request, context);
       return {
         info: INFO,
-        countTokens: (prompt) => ({ tokens: prompt.length, room: 75, chunks: 1, dropped: '' }),
         schedule: ({ steps }) => ({
           timesteps: Array.from({ length: steps }, (_, i) => 999 - i),
           sigmas: [],
           alphasCumprod: new Float32Array(1000),
         }),
+        countTokens: (prompt) => ({ tokens: prompt.length, room: 75, chunks: 1, dropped: '' }),
+        setLoras: async (wanted) => script.setLoras?.(wanted),
         generate: async (wanted, during) => {
           await script.generate?.(wanted, during);
           return reply(wanted);

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SDError, isSDError, type SDErrorCode } from '../../sdk/errors.ts';
-import { StableDiffusion, type LoadOptions } from '../../sdk/stable-diffusion.ts';
+import type { LoadOptions } from '../../sdk/load-options.ts';
+import { StableDiffusion } from '../../sdk/stable-diffusion.ts';
 import type { GenerateOptions } from '../../sdk/options.ts';
 import type { Progress } from '../../sdk/progress.ts';
 import { FakeWorker, type Script } from './fake-worker.ts';
