@@ -55,5 +55,11 @@ function absolute(source: string | URL): string {
   }
   if (!['http:', 'https:', 'blob:', 'data:'].includes(url.protocol))
     throw new SDError('INVALID_OPTION', `A model cannot be loaded from ${url.protocol} URLs.`);
+  // Browsers refuse to fetch those; without this the message would hold the password.
+  if (url.username || url.password)
+    throw new SDError(
+      'INVALID_OPTION',
+      `The model's address at ${url.host} holds a user name or a password, with which browsers fetch nothing: leave them out.`,
+    );
   return url.href;
 }

@@ -11,23 +11,27 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const scratch = mkdtempSync(join(tmpdir(), 'sd-tests-'));
 
 const node =
-  (folder, pick = () => true) =>
+  (folder, { pick = () => true, atOnce = 2 } = {}) =>
   () =>
-    nodeTests(testsIn(folder).filter(pick));
+    nodeTests(testsIn(folder).filter(pick), atOnce);
 const isGpu = (file) => file.includes('/webgpu-');
 const browser = (name, env) => () => browserTests(name, env);
 const suites = {
   unit: node('tests/unit'),
-  parity: node('tests/parity', (file) => !isGpu(file)),
+  parity: node('tests/parity', { pick: (file) => !isGpu(file) }),
   // Every kernel on a software GPU: minutes, so not part of `npm test`.
-  kernels: node('tests/parity', isGpu),
+  kernels: node('tests/parity', { pick: isGpu }),
   faults: node('tests/faults'),
   // Browsers killed, profiles damaged, tabs crashed: minutes too.
   'browser-faults': node('tests/browser-faults'),
-  demos: node('tests/demos'),
+  demos: node('tests/demos', (file) => !file.includes('/firefox')),
+  'firefox-demos': node('tests/demos', (file) => file.includes('/firefox')),
   // Safari's engine, as Debian builds it; and the site of the documentation.
   webkit: node('tests/webkit'),
   docs: node('tests/docs'),
+  // The packed package in every bundler, in one scratch project; and under every policy.
+  matrix: node('tests/matrix', { atOnce: 1 }),
+  csp: node('tests/csp'),
   chromium: browser('chromium'),
   plain: browser('chromium', { SD_KIND: 'plain' }),
   gpu: browser('chromium', { SD_KIND: 'gpu' }),
@@ -59,13 +63,13 @@ const testsIn = (folder) =>
         .sort()
     : [];
 
-async function nodeTests(files) {
+async function nodeTests(files, atOnce) {
   if (files.length === 0) return { passed: 0, failed: 0 };
   const tap = join(scratch, 'tap');
   const reporters = ['spec', 'tap'].map((name) => `--test-reporter=${name}`);
   const to = ['stdout', tap].map((name) => `--test-reporter-destination=${name}`);
   const code = await run(process.execPath, [
-    ...['--import', 'tsx', '--test', '--test-concurrency=2', ...reporters, ...to, ...files],
+    ...['--import', 'tsx', '--test', `--test-concurrency=${atOnce}`, ...reporters, ...to, ...files],
   ]);
   const text = existsSync(tap) ? readFileSync(tap, 'utf8') : '';
   const count = (name) => Number(new RegExp(`^# ${name} (\\d+)$`, 'm').exec(text)?.[1] ?? 0);

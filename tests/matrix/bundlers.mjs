@@ -86,4 +86,4 @@ const bundlers = {
 };
 
 const [name, out] = process.argv.slice(2);
-await bundlers[name](resolve(out));
+await bundlers[name](resolve(out ?? 'out'));

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { brotliCompressSync } from 'node:zlib';
 import { VERSION } from '../../sdk/version.ts';
+import { API_REPORT, apiReport } from '../support/api-report.ts';
+import { everything, pageSide } from '../support/sizes.ts';
 
 interface Manifest {
   readonly version: string;
@@ -59,7 +60,20 @@ test('nothing runs when the package is installed, and it has two dependencies', 
   assert.deepEqual(Object.keys(manifest.dependencies), ['comlink', 'idb-keyval']);
 });
 
-test('what a page loads at first stays small', () => {
-  const size = brotliCompressSync(readFileSync('dist/index.js')).length;
-  assert.ok(size <= 12 * 1024, `${size} bytes`);
+test('what is downloaded stays small', () => {
+  for (const { name, size, limit } of [pageSide('dist'), everything('dist')])
+    assert.ok(size <= limit, `${name}: ${size} bytes of at most ${limit}`);
+});
+
+test('the public interface is the one that was reviewed', () => {
+  const now = apiReport('dist').split('\n');
+  const then = readFileSync(API_REPORT, 'utf8').split('\n');
+  const changes = [
+    ...then.filter((line) => !now.includes(line)).map((line) => `- ${line}`),
+    ...now.filter((line) => !then.includes(line)).map((line) => `+ ${line}`),
+  ];
+  assert.ok(
+    now.join() === then.join(),
+    `${changes.join('\n')}\nWhere this is meant, accept it: npm run build && npm run api`,
+  );
 });

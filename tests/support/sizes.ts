@@ -1,0 +1,43 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { brotliCompressSync, constants } from 'node:zlib';
+
+const KIB = 1024;
+
+export interface Sizes {
+  readonly name: string;
+  readonly files: readonly (readonly [file: string, size: number])[];
+  readonly size: number;
+  readonly limit: number;
+}
+
+/** As a server with static compression sends it. */
+function brotli(file: string): number {
+  const bytes = readFileSync(file);
+  const params = { [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS };
+  return brotliCompressSync(bytes, { params }).length;
+}
+
+function sum(name: string, dist: string, files: readonly string[], limit: number): Sizes {
+  const sizes = files.map((file) => [file, brotli(join(dist, file))] as const);
+  return { name, files: sizes, size: sizes.reduce((all, [, size]) => all + size, 0), limit };
+}
+
+/** What a page loads at first. */
+export const pageSide = (dist: string): Sizes => sum('page side', dist, ['index.js'], 12 * KIB);
+
+/**
+ * All that runs: page, worker with its kernels, both builds of the engine and the tokenizer, and the
+ * entries that most pages leave out. Not `inline.js`, which holds the same once more, nor CLIP's
+ * vocabulary, which is data of a model that came without one.
+ */
+export const everything = (dist: string): Sizes =>
+  sum(
+    'everything',
+    dist,
+    [
+      ...['index.js', 'element.js', 'parameters.js', 'react.js', 'worker.js'],
+      ...['wasm/engine-relaxed.wasm', 'wasm/engine-simd.wasm', 'wasm/tokenizer.wasm'],
+    ],
+    136 * KIB,
+  );
