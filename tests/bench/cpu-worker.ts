@@ -6,6 +6,7 @@ import * as models from '../../sdk/models/index.ts';
 import { toNhwc } from '../../sdk/pipeline/layout.ts';
 import { packTensor } from '../../sdk/weights/pack.ts';
 import { headerLength, parseHeader } from '../../sdk/weights/safetensors.ts';
+import { growth } from './growth.ts';
 import { LARGE, prepare, SHAPES } from './shapes.ts';
 
 export interface Start {
@@ -19,6 +20,7 @@ export interface Start {
   /** Whether onnxruntime-web is served under /ort/. */
   readonly peer: boolean;
   readonly shapes: boolean;
+  readonly growth: boolean;
 }
 
 onmessage = ({ data }: MessageEvent<Start | ThreadStart>) => {
@@ -46,6 +48,7 @@ function engine({ base, simd }: Start, threads: number): Promise<Backend> {
 }
 
 async function bench(start: Start): Promise<void> {
+  if (start.growth) return growth((threads) => engine(start, threads), start.runs, say);
   if (start.shapes) await benchShapes(start);
   for (const name of start.models) await benchModel(start, name);
 }

@@ -1,11 +1,12 @@
 /**
  * npm run bench:cpu -- [--threads N] [--runs N] [--dtype f32|f16|i8] [--simd auto|relaxed|plain]
- *                      [--models FOLDER] [--ort FOLDER] [--no-shapes]
+ *                      [--models FOLDER] [--ort FOLDER] [--no-shapes] | --growth
  *
  * Times the CPU engine in Chromium, from one page in one run: each distinct product, convolution and
  * attention of SD 1.5 as a fraction of the peak of multiply-adds; and, where FOLDER was written by
  * tests/bench/cpu_models.py, whole models. `--ort` is the `dist` folder of onnxruntime-web, which then
- * runs the same models in turn.
+ * runs the same models in turn. `--growth` prints instead a Markdown table of time and memory against
+ * size, batch and threads.
  */
 import { createReadStream, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -27,6 +28,7 @@ const { values } = parseArgs({
     ort: { type: 'string' },
     only: { type: 'string' },
     'no-shapes': { type: 'boolean', default: false },
+    growth: { type: 'boolean', default: false },
   },
 });
 
@@ -107,6 +109,7 @@ try {
       models,
       peer: values.ort !== undefined,
       shapes: !values['no-shapes'],
+      growth: values.growth,
     },
   );
 } finally {

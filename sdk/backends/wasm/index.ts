@@ -54,7 +54,8 @@ class WasmBackend implements Backend {
   }
 
   async createWeights(params: Iterable<Param>, dtypes: WeightDtypes): Promise<Weights> {
-    return new WasmWeights(this.#engine.memory, params, dtypes);
+    // What was disposed of before gives its memory back in turn, and must have done so.
+    return this.#engine.exclusive(async () => new WasmWeights(this.#engine.memory, params, dtypes));
   }
 
   compile(graph: Graph, weights: Weights): Promise<Program> {
