@@ -47,6 +47,25 @@ function writePages() {
     writeFileSync(join(WRITTEN, `${name}.md`), page(read));
 }
 
+/** What the theme lacks: landmarks, headings that skip no level, and no links inside of what folds. */
+function accessible(html) {
+  const open = [];
+  return html
+    .replace('<div class="col-content">', '<div class="col-content" role="main">')
+    .replace(
+      '<div class="page-menu">',
+      '<div class="page-menu" role="complementary" aria-label="This page">',
+    )
+    .replace(/<summary[\s\S]*?<\/summary>/g, (summary) =>
+      summary.replace(/<a [^>]*class="tsd-anchor-icon"[\s\S]*?<\/a>/g, ''),
+    )
+    .replace(/<h([1-6])([\s>][\s\S]*?)<\/h\1>/g, (_, level, rest) => {
+      while (open.length > 0 && open.at(-1) >= Number(level)) open.pop();
+      open.push(Number(level));
+      return `<h${open.length}${rest}</h${open.length}>`;
+    });
+}
+
 /**
  * Builds the site.
  * @returns what TypeDoc complained of: exports without a docstring, links to nowhere
@@ -105,12 +124,8 @@ export async function build() {
     for (const module of project.getReflectionsByKind(ReflectionKind.Module))
       module.name = ENTRIES[module.name].name;
   });
-  // The theme has no landmark for the text itself.
   app.renderer.on(PageEvent.END, (page) => {
-    page.contents = page.contents?.replace(
-      '<div class="col-content">',
-      '<div class="col-content" role="main">',
-    );
+    page.contents = accessible(page.contents ?? '');
   });
   const project = await app.convert();
   if (!project) throw new Error('The sources cannot be documented: see above.');

@@ -1,4 +1,5 @@
 // The pages that are written from the sources.
+import { readdirSync } from 'node:fs';
 import ts from 'typescript';
 import { KNOWN_NAMES } from '../sdk/samplers/names.ts';
 import { createSampler } from '../sdk/samplers/index.ts';
@@ -13,11 +14,15 @@ const table = (head, rows) =>
   [head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');
 
 /** The members of an interface, with their docstrings. Those that share one stand in one row. */
-function members(source, name) {
-  const file = ts.createSourceFile('x.ts', source, ts.ScriptTarget.Latest, true);
-  const found = file.statements.find(
-    (one) => ts.isInterfaceDeclaration(one) && one.name.text === name,
-  );
+function members(read, name) {
+  const found = readdirSync(new URL('../sdk', import.meta.url))
+    .filter((file) => file.endsWith('.ts'))
+    .flatMap(
+      (file) =>
+        ts.createSourceFile(file, read(`sdk/${file}`), ts.ScriptTarget.Latest, true).statements,
+    )
+    .find((one) => ts.isInterfaceDeclaration(one) && one.name.text === name);
+  if (!found) throw new Error(`No file in sdk/ declares ${name}.`);
   const rows = [];
   for (const member of found.members) {
     if (!ts.isPropertySignature(member)) continue;
@@ -33,10 +38,10 @@ function members(source, name) {
   return rows;
 }
 
-const memberTable = (source, name) =>
+const memberTable = (read, name) =>
   table(
     ['Option', 'Type', 'What it does'],
-    members(source, name).map(({ names, type, doc }) => [
+    members(read, name).map(({ names, type, doc }) => [
       names.map(code).join(' '),
       code(type),
       cell(doc.replace(/\{@link (\w+)\}/g, '`$1`')),
@@ -52,15 +57,15 @@ refused before any work with the code \`INVALID_OPTION\` and a sentence that say
 
 ## Of generate and stream
 
-${memberTable(read('sdk/options.ts'), 'GenerateOptions')}
+${memberTable(read, 'GenerateOptions')}
 
 ## Of secondPass
 
-${memberTable(read('sdk/options.ts'), 'SecondPass')}
+${memberTable(read, 'SecondPass')}
 
 ## Of load
 
-${memberTable(read('sdk/stable-diffusion.ts'), 'LoadOptions')}
+${memberTable(read, 'LoadOptions')}
 `,
   );
 
