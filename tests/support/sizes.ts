@@ -39,5 +39,5 @@ export const everything = (dist: string): Sizes =>
       ...['index.js', 'element.js', 'parameters.js', 'react.js', 'worker.js'],
       ...['wasm/engine-relaxed.wasm', 'wasm/engine-simd.wasm', 'wasm/tokenizer.wasm'],
     ],
-    136 * KIB,
+    144 * KIB,
   );
