@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { isSDError } from '../../sdk/errors.ts';
 import type { Picture } from '../../sdk/image.ts';
 import { validateOptions, type GenerateOptions } from '../../sdk/options.ts';
 import {
@@ -163,4 +164,94 @@ test('tokens are counted as the model takes them', () => {
   const bare = pipeline.countTokens('red lake', 'a1111').tokens;
   assert.equal(pipeline.countTokens('(red:1.2) [lake:lake:0.5]<lora:x:1>', 'a1111').tokens, bare);
   assert.equal(pipeline.countTokens('a BREAK b', 'a1111').chunks, 2);
+});
+
+test('what only the model can refuse is refused in a sentence, and it draws on', async () => {
+  const picture = (edge: number): Picture => ({
+    width: edge,
+    height: edge,
+    data: new Uint8ClampedArray(4 * edge * edge).fill(255),
+  });
+  const base = { prompt: 'the lake', steps: 2, seed: 1 };
+  const before = await draw(base);
+  const refusals: [GenerateOptions, RegExp][] = [
+    [{ ...base, sampler: 'Eular a' }, /no sampler 'Eular a'\. Did you mean .*Euler a/],
+    [{ ...base, sampler: 'DDIM Karras' }, /'DDIM Karras' cannot be: .*use_karras_sigmas/],
+    [{ ...base, sampler: 'Euler', eta: 0.5 }, /takes no eta.*DDIM or TCD/],
+    [{ ...base, sampler: 'LCM', steps: 60 }, /original_inference_steps/],
+    [{ ...base, width: 20 * 4 + 8, latents: new Float32Array(9) }, /latents hold 9 numbers/],
+    [{ ...base, image: picture(64), mask: picture(32) }, /mask is 32×32 and the picture 64×64/],
+    [{ ...base, seamless: true, vaeTiling: true }, /seamless .*tiles/],
+  ];
+  for (const [options, sentence] of refusals) {
+    const { request } = validateOptions(options);
+    const given = { image: options.image as Picture, mask: options.mask as Picture };
+    await assert.rejects(generate(pipeline, { ...request, ...given }), (error) => {
+      assert.ok(isSDError(error) && error.code === 'INVALID_OPTION', String(error));
+      assert.match(error.message, sentence);
+      return true;
+    });
+  }
+  assert.deepEqual((await draw(base)).latents, before.latents);
+});
+
+/** A safetensors file with twice the input channels in its first convolution, the new ones at its end. */
+function withEightChannels(file: Buffer): Buffer {
+  const dataStart = 8 + Number(file.readBigUInt64LE(0));
+  const header = JSON.parse(file.toString('utf8', 8, dataStart)) as Record<
+    string,
+    { shape: number[]; data_offsets: number[] }
+  >;
+  const first = header['conv_in.weight'];
+  const [begin, end] = first.data_offsets;
+  const data = file.subarray(dataStart);
+  const rest = Buffer.concat([data.subarray(0, begin), data.subarray(end)]);
+  for (const entry of Object.values(header))
+    if (entry !== first && entry.data_offsets?.[0] >= end)
+      entry.data_offsets = entry.data_offsets.map((at) => at - (end - begin));
+  first.shape[1] = 8;
+  first.data_offsets = [rest.length, rest.length + 2 * (end - begin)];
+  const text = Buffer.from(JSON.stringify(header));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(text.length));
+  return Buffer.concat([length, text, rest, Buffer.alloc(2 * (end - begin))]);
+}
+
+test('a UNet of neither 4 nor 9 channels paints nothing', async () => {
+  const odd = await pipelineOf(folder, backend, {
+    'unet/config.json': (file) => JSON.stringify({ ...JSON.parse(String(file)), in_channels: 8 }),
+    'unet/diffusion_pytorch_model.safetensors': withEightChannels,
+  });
+  const edge = 64;
+  const white = { width: edge, height: edge, data: new Uint8ClampedArray(4 * edge ** 2).fill(255) };
+  const { request } = validateOptions({ prompt: 'a', steps: 1, image: white, mask: white });
+  await assert.rejects(generate(odd, { ...request, image: white, mask: white }), (error) => {
+    assert.ok(isSDError(error) && error.code === 'INVALID_OPTION', String(error));
+    assert.match(error.message, /takes 8 channels: it can make no inpainting .*takes 4 or 9/);
+    return true;
+  });
+  odd.dispose();
+});
+
+test('a prompt beyond 75 tokens is noticed with what was dropped; open brackets are A1111’s', async () => {
+  const notices: string[] = [];
+  const run = async (options: GenerateOptions): Promise<Float32Array> => {
+    const { request } = validateOptions({ steps: 1, seed: 1, ...options });
+    const whole = { ...request, image: undefined, mask: undefined };
+    const hooks = { onNotice: (notice: string) => void notices.push(notice) };
+    return (await generate(pipeline, whole, hooks)).latents;
+  };
+  const words = 'lake '.repeat(75).trimEnd();
+  const cut = await run({ prompt: `${words} blue` });
+  assert.match(notices[0], /longer than 75 tokens\. Left out: “.*blue ?”/);
+  assert.deepEqual(cut, await run({ prompt: `${words} red` }));
+  const syntax = 'a1111';
+  assert.deepEqual(
+    await run({ prompt: 'a ((lake', syntax }),
+    await run({ prompt: 'a ((lake))', syntax }),
+  );
+  assert.deepEqual(
+    await run({ prompt: 'a lake)', syntax }),
+    await run({ prompt: 'a lake\\)', syntax }),
+  );
 });

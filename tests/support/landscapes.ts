@@ -4,11 +4,21 @@ import { Pipeline } from '../../sdk/pipeline/pipeline.ts';
 import { checkpointModel } from '../../sdk/worker/checkpoint-model.ts';
 import { openCheckpoint } from '../../sdk/worker/open-checkpoint.ts';
 
-/** A diffusers folder, loaded in Node as the worker loads it; `folder` ends in a slash. */
-export async function pipelineOf(folder: URL, backend: Backend): Promise<Pipeline> {
+/**
+ * A diffusers folder, loaded in Node as the worker loads it; `folder` ends in a slash.
+ * @param edits files to change on the way, by their path
+ */
+export async function pipelineOf(
+  folder: URL,
+  backend: Backend,
+  edits: Readonly<Record<string, (file: Buffer) => Uint8Array | string>> = {},
+): Promise<Pipeline> {
   const files = (readdirSync(folder, { recursive: true }) as string[])
     .filter((path) => /\.\w+$/.test(path))
-    .map((path) => ({ path, file: new Blob([readFileSync(new URL(path, folder))]) }));
+    .map((path) => {
+      const bytes = readFileSync(new URL(path, folder));
+      return { path, file: new Blob([(edits[path]?.(bytes) ?? bytes) as BlobPart]) };
+    });
   const model = { kind: 'files', files } as const;
   const checkpoint = await openCheckpoint({ model, variant: undefined }, { merges: 'unused:' });
   const wasm = new URL('../../build/wasm/tokenizer.wasm', import.meta.url);
