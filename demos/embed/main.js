@@ -1,5 +1,6 @@
 import '/dist/element.js';
 import { readEmbedOptions, readMessage } from './options.js';
+import { mayShare, sharedModel } from './shared-model.js';
 
 const { attributes, model, parent, refused } = readEmbedOptions(location.search, location.href);
 const element = document.querySelector('stable-diffusion');
@@ -11,6 +12,14 @@ for (const [name, value] of Object.entries(attributes)) element.setAttribute(nam
 const fleeting = self.origin === 'null' || window.credentialless === true;
 element.loadOptions = { keep: !fleeting };
 element.src = model;
+if (mayShare() && !fleeting)
+  element.model = async (signal) => {
+    // What goes wrong there is told of better by the SDK, which then fetches the model itself.
+    const files = await sharedModel(model, signal).catch(() => undefined);
+    // The files are kept already, in the storage that all sites share.
+    element.loadOptions = { keep: files === undefined };
+    return files ?? model;
+  };
 if (fleeting) notes.push('This frame keeps nothing: the model is downloaded each time.');
 if (refused.length > 0) notes.push(`Not understood in the address: ${refused.join(', ')}.`);
 

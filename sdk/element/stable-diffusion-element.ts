@@ -7,29 +7,17 @@ import {
   type GenerateOptions,
   type GenerateResult,
   type LoadOptions,
-  type ModelSource,
   type PreviewKind,
   type Progress,
   type PromptSyntax,
   type RandomKind,
-  type Step,
 } from '../index.ts';
 import { validateOptions } from '../options.ts';
 import { attributeOf, GENERATE, LOAD, readAttributes } from './attributes.ts';
 import { claimProperties, mirrorAttributes } from './properties.ts';
 import { adoptStyles } from './styles.ts';
+import type { ElementModel, StableDiffusionEvents } from './types.ts';
 import { View } from './view.ts';
-
-/** What the element tells of; each is a `CustomEvent` with this in `detail`. */
-export interface StableDiffusionEvents {
-  /** The model is there. */
-  load: StableDiffusion;
-  progress: Progress;
-  step: Step;
-  /** Pictures are done. */
-  image: GenerateResult;
-  error: SDError;
-}
 
 /** A server has no elements, and may import this all the same. */
 const Base = (globalThis.HTMLElement ?? class {}) as typeof HTMLElement;
@@ -97,7 +85,7 @@ export class StableDiffusionElement extends Base {
   readonly #internals = this.attachInternals();
   readonly #root = this.attachShadow({ mode: 'open', delegatesFocus: true });
   readonly #view = new View(this.#root);
-  #model: ModelSource | undefined;
+  #model: ElementModel | undefined;
   #loading: Promise<StableDiffusion> | undefined;
   /** Stops the load, as long as it lasts. */
   #stopLoading: AbortController | undefined;
@@ -124,12 +112,15 @@ export class StableDiffusionElement extends Base {
     });
   }
 
-  /** Where the model comes from, files of the person's own included; by default `src`. */
-  get model(): ModelSource | undefined {
+  /**
+   * Where the model comes from, files of the person's own included; by default `src`. A function is
+   * called when the model is first needed, which is within a click, and may take its time.
+   */
+  get model(): ElementModel | undefined {
     return this.#model ?? this.src;
   }
 
-  set model(source: ModelSource | undefined) {
+  set model(source: ElementModel | undefined) {
     if (source === this.#model) return;
     this.#model = source;
     this.#unload();
@@ -304,8 +295,9 @@ export class StableDiffusionElement extends Base {
           'INVALID_OPTION',
           '<stable-diffusion> needs a model: give the URL of one as `src`, or files as `model`.',
         );
+      const source = typeof model === 'function' ? await model(stop.signal) : model;
       const options = { ...readAttributes(this, LOAD), ...this.loadOptions } as LoadOptions;
-      const sd = await StableDiffusion.load(model, {
+      const sd = await StableDiffusion.load(source, {
         ...options,
         signal: options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal,
         onProgress: (progress) => {
@@ -322,6 +314,9 @@ export class StableDiffusionElement extends Base {
     } catch (error) {
       // The next call tries again.
       if (this.#stopLoading === stop) this.#loading = undefined;
+      // What `model` was waiting for may fail in its own words when it is stopped.
+      if (stop.signal.aborted && !isSDError(error))
+        throw new SDError('ABORTED', 'The load was stopped.', { cause: error });
       throw error;
     } finally {
       if (this.#stopLoading === stop) this.#stopLoading = undefined;
