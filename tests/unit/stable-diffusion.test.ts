@@ -352,3 +352,12 @@ test('options that a call cannot take are refused before the worker hears of the
   assert.equal(calls, 0);
   await sd.dispose();
 });
+
+test('tokens are counted by the model; no prompt and no text is none', async () => {
+  const { sd } = await open();
+  assert.deepEqual(await sd.countTokens('a lake'), { tokens: 6, room: 75, chunks: 1, dropped: '' });
+  await assert.rejects(sd.countTokens(5 as never), code('INVALID_OPTION'));
+  await assert.rejects(sd.countTokens('a', 'compel' as never), code('INVALID_OPTION'));
+  await sd.dispose();
+  await assert.rejects(sd.countTokens('a'), code('DISPOSED'));
+});
