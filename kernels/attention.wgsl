@@ -3,7 +3,7 @@
 // and of the result in registers; keys and values are staged KEYS at a time and met four by four.
 // Constants: D4 (words of a head), OWN (words per thread, ⌈D4/SPLIT⌉), SPLIT, THREADS, KEYS (a
 // multiple of 4), SHARED (bool: one tile for keys and then values; KEYS is 4), CAUSAL (bool), and the
-// sizes of what is not always needed, TILE_V (words of values) and PARTS (of scores).
+// size of what is not always needed, TILE_V (words of values).
 struct Shape {
   queries: u32, // per batch
   keys: u32,
@@ -23,7 +23,6 @@ const NEVER = -1e30;
 
 var<workgroup> tileK: array<vec4f, KEYS * ROW>;
 var<workgroup> tileV: array<vec4f, TILE_V>;
-var<workgroup> parts: array<vec4f, PARTS>;
 
 fn fetchK(image: u32, key: u32, head: u32, c4: u32) -> vec4f {
   if (key >= u.keys || c4 >= D4) {
@@ -40,7 +39,8 @@ fn fetchV(image: u32, key: u32, head: u32, c4: u32) -> vec4f {
 }
 
 @compute @workgroup_size(THREADS)
-fn attention(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+fn attention(@builtin(workgroup_id) group: vec3u, me: Thread) {
+  let thread = threadIndex(me);
   let image = group.z;
   let head = group.y;
   let lane = thread % SPLIT;
@@ -84,15 +84,7 @@ fn attention(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_inde
           dot(mine[i], tileK[at + 3u * ROW]),
         );
       }
-      if (SPLIT > 1u) {
-        parts[thread] = s;
-        workgroupBarrier();
-        s = vec4f(0.0);
-        for (var i = 0u; i < SPLIT; i++) { // @unroll
-          s += parts[thread - lane + i];
-        }
-        workgroupBarrier();
-      }
+      s = neighbourSum(s, me);
 
       let at4 = key0 + key + vec4u(0u, 1u, 2u, 3u);
       s = select(s, vec4f(NEVER), at4 >= vec4u(u.keys));

@@ -64,40 +64,26 @@ fn positive(picture: u32, at: u32) -> f32 {
   return sum;
 }
 
-const WIDE = 256u;
-var<workgroup> sums: array<vec2f, WIDE>;
-
-fn total(thread: u32, v: vec2f) -> vec2f {
-  workgroupBarrier();
-  sums[thread] = v;
-  workgroupBarrier();
-  for (var half = WIDE / 2u; half > 0u; half /= 2u) {
-    if (thread < half) {
-      sums[thread] += sums[thread + half];
-    }
-    workgroupBarrier();
-  }
-  return sums[0];
-}
+const WIDTH = 256u;
 
 // Brings what `guide` left back to the spread of the positive prediction (Lin 2023, section 3.4).
-@compute @workgroup_size(WIDE)
-fn rescale(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+@compute @workgroup_size(WIDTH)
+fn rescale(@builtin(workgroup_id) group: vec3u, thread: Thread) {
   let picture = group.x;
   let first = u.into * u.size + picture * u.pictureSize;
-  var sum = vec2f(0.0);
-  for (var at = thread; at < u.pictureSize; at += WIDE) {
-    sum += vec2f(positive(picture, at), vectors[first + at]);
+  var sum = vec4f(0.0);
+  for (var at = thread.index; at < u.pictureSize; at += WIDTH) {
+    sum += vec4f(positive(picture, at), vectors[first + at], 0.0, 0.0);
   }
-  let mean = total(thread, sum) / f32(u.pictureSize);
-  var square = vec2f(0.0);
-  for (var at = thread; at < u.pictureSize; at += WIDE) {
-    let d = vec2f(positive(picture, at), vectors[first + at]) - mean;
+  let mean = workgroupSum(sum, thread) / f32(u.pictureSize);
+  var square = vec4f(0.0);
+  for (var at = thread.index; at < u.pictureSize; at += WIDTH) {
+    let d = vec4f(positive(picture, at), vectors[first + at], 0.0, 0.0) - mean;
     square += d * d;
   }
-  let spread = sqrt(total(thread, square));
+  let spread = sqrt(workgroupSum(square, thread));
   let factor = u.rescale * (spread.x / spread.y) + 1.0 - u.rescale;
-  for (var at = thread; at < u.pictureSize; at += WIDE) {
+  for (var at = thread.index; at < u.pictureSize; at += WIDTH) {
     vectors[first + at] *= factor;
   }
 }

@@ -27,10 +27,7 @@ struct Shape {
 @group(0) @binding(5) var<storage, read_write> parts: array<vec4f>;
 @group(0) @binding(6) var<storage, read_write> stats: array<f32>;
 
-const THREADS = 256u;
-
-var<workgroup> sums: array<vec4f, THREADS>;
-var<workgroup> squares: array<vec4f, THREADS>;
+const WIDTH = 256u;
 
 // Where a channel lies in a row of x's and then skip's words.
 fn place(c: u32) -> u32 {
@@ -67,22 +64,11 @@ fn maskOf(word: u32, group: u32) -> vec4f {
   );
 }
 
-fn addUp(thread: u32) {
-  workgroupBarrier();
-  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-    if (thread < half) {
-      sums[thread] += sums[thread + half];
-      squares[thread] += squares[thread + half];
-    }
-    workgroupBarrier();
-  }
-}
-
 fn finish(image: u32, group: u32, mean: f32, variance: f32, thread: u32) {
   let rstd = 1.0 / sqrt(variance + u.eps);
   let width = 4u * (u.x4 + u.skip4);
   let row = 2u * image * width;
-  for (var i = thread; i < u.groupChannels; i += THREADS) {
+  for (var i = thread; i < u.groupChannels; i += WIDTH) {
     let c = group * u.groupChannels + i;
     let scale = rstd * gamma[c];
     stats[row + place(c)] = scale;
@@ -90,19 +76,19 @@ fn finish(image: u32, group: u32, mean: f32, variance: f32, thread: u32) {
   }
   if (group == 0u) {
     // The zeros behind x's channels, and behind skip's.
-    for (var c = u.xChannels + thread; c < 4u * u.x4; c += THREADS) {
+    for (var c = u.xChannels + thread; c < 4u * u.x4; c += WIDTH) {
       stats[row + c] = 0.0;
       stats[row + width + c] = 0.0;
     }
-    for (var c = place(u.channels) + thread; SKIP && c < width; c += THREADS) {
+    for (var c = place(u.channels) + thread; SKIP && c < width; c += WIDTH) {
       stats[row + c] = 0.0;
       stats[row + width + c] = 0.0;
     }
   }
 }
 
-@compute @workgroup_size(THREADS)
-fn groupStats(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) thread: u32) {
+@compute @workgroup_size(WIDTH)
+fn groupStats(@builtin(workgroup_id) id: vec3u, thread: Thread) {
   let group = id.x;
   let image = id.y;
   let first = place(group * u.groupChannels);
@@ -110,27 +96,29 @@ fn groupStats(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index)
   let pivot = fetch(image * u.pixels, first / 4u)[first % 4u];
   var sum = vec4f(0.0);
   var square = vec4f(0.0);
-  for (var word = first / 4u + thread % u.lanes; word <= last; word += u.lanes) {
+  for (var word = first / 4u + thread.index % u.lanes; word <= last; word += u.lanes) {
     let mask = maskOf(word, group);
-    for (var pixel = thread / u.lanes; pixel < u.pixels; pixel += THREADS / u.lanes) {
+    for (var pixel = thread.index / u.lanes; pixel < u.pixels; pixel += WIDTH / u.lanes) {
       let d = (fetch(image * u.pixels + pixel, word) - pivot) * mask;
       sum += d;
       square += d * d;
     }
   }
-  sums[thread] = sum;
-  squares[thread] = square;
-  addUp(thread);
+  sum = workgroupSum(sum, thread);
+  square = workgroupSum(square, thread);
   let count = f32(u.pixels * u.groupChannels);
-  let shifted = dot(sums[0], vec4f(1.0)) / count;
-  let variance = max(dot(squares[0], vec4f(1.0)) / count - shifted * shifted, 0.0);
-  finish(image, group, pivot + shifted, variance, thread);
+  let shifted = dot(sum, vec4f(1.0)) / count;
+  let variance = max(dot(square, vec4f(1.0)) / count - shifted * shifted, 0.0);
+  finish(image, group, pivot + shifted, variance, thread.index);
 }
 
 const LANES = 16u;
 
+var<workgroup> sums: array<vec4f, WIDTH>;
+var<workgroup> squares: array<vec4f, WIDTH>;
+
 // 16 words × 16 pixels at a time, so that reads run along the channels.
-@compute @workgroup_size(THREADS)
+@compute @workgroup_size(WIDTH)
 fn groupParts(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) thread: u32) {
   let words = u.x4 + u.skip4;
   let word = id.x * LANES + thread % LANES;
@@ -143,7 +131,7 @@ fn groupParts(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index)
   var square = vec4f(0.0);
   if (word < words) {
     pivot = fetch(image * u.pixels + begin, word);
-    for (var pixel = begin + thread / LANES; pixel < end; pixel += THREADS / LANES) {
+    for (var pixel = begin + thread / LANES; pixel < end; pixel += WIDTH / LANES) {
       let d = fetch(image * u.pixels + pixel, word) - pivot;
       sum += d;
       square += d * d;
@@ -152,7 +140,7 @@ fn groupParts(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index)
   sums[thread] = sum;
   squares[thread] = square;
   workgroupBarrier();
-  for (var half = THREADS / 2u; half >= LANES; half /= 2u) {
+  for (var half = WIDTH / 2u; half >= LANES; half /= 2u) {
     if (thread < half) {
       sums[thread] += sums[thread + half];
       squares[thread] += squares[thread + half];
@@ -171,8 +159,8 @@ fn chunkPixels(chunk: u32) -> f32 {
   return f32(min(u.chunk, u.pixels - chunk * u.chunk));
 }
 
-@compute @workgroup_size(THREADS)
-fn groupFinish(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) thread: u32) {
+@compute @workgroup_size(WIDTH)
+fn groupFinish(@builtin(workgroup_id) id: vec3u, thread: Thread) {
   let group = id.x;
   let image = id.y;
   let words = u.x4 + u.skip4;
@@ -180,27 +168,23 @@ fn groupFinish(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index
   let last = place(group * u.groupChannels + u.groupChannels - 1u) / 4u;
   let count = f32(u.pixels * u.groupChannels);
   var sum = vec4f(0.0);
-  for (var word = first + thread % u.lanes; word <= last; word += u.lanes) {
+  for (var word = first + thread.index % u.lanes; word <= last; word += u.lanes) {
     let mask = maskOf(word, group);
-    for (var chunk = thread / u.lanes; chunk < u.chunks; chunk += THREADS / u.lanes) {
+    for (var chunk = thread.index / u.lanes; chunk < u.chunks; chunk += WIDTH / u.lanes) {
       sum += parts[2u * (image * u.chunks + chunk) * words + word] * mask * chunkPixels(chunk);
     }
   }
-  sums[thread] = sum;
-  addUp(thread);
-  let mean = dot(sums[0], vec4f(1.0)) / count;
-  workgroupBarrier();
+  let mean = dot(workgroupSum(sum, thread), vec4f(1.0)) / count;
 
   var square = vec4f(0.0);
-  for (var word = first + thread % u.lanes; word <= last; word += u.lanes) {
+  for (var word = first + thread.index % u.lanes; word <= last; word += u.lanes) {
     let mask = maskOf(word, group);
-    for (var chunk = thread / u.lanes; chunk < u.chunks; chunk += THREADS / u.lanes) {
+    for (var chunk = thread.index / u.lanes; chunk < u.chunks; chunk += WIDTH / u.lanes) {
       let at = 2u * (image * u.chunks + chunk) * words + word;
       let d = parts[at] - mean;
       square += (parts[at + words] + d * d * chunkPixels(chunk)) * mask;
     }
   }
-  squares[thread] = square;
-  addUp(thread);
-  finish(image, group, mean, dot(squares[0], vec4f(1.0)) / count, thread);
+  let variance = dot(workgroupSum(square, thread), vec4f(1.0)) / count;
+  finish(image, group, mean, variance, thread.index);
 }

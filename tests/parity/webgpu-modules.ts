@@ -14,8 +14,18 @@ export function modulesOf(
   sources: KernelSources,
   storage: Storage,
   weights: WeightDtype,
+  subgroupSize = 0,
 ): Map<string, string> {
   const modules = new Map<string, string>();
+  const alone = [
+    ...[true, false].map((MASKED) => ({ kernel: 'combine' as const, constants: { MASKED } })),
+    ...(['feed', 'guide', 'rescale'] as const).map((kernel) => ({ kernel, constants: {} })),
+  ];
+  for (const one of alone) {
+    const files = filesOf(one, storage, subgroupSize);
+    const code = specialise(sources, files, one.constants, { unroll: true });
+    modules.set(code, KERNELS[one.kernel].entry);
+  }
   const limits = { storage, maxBuffer: 2 ** 28, maxBinding: 2 ** 27 };
   for (const { build } of cases) {
     const graph = new Graph();
@@ -29,10 +39,10 @@ export function modulesOf(
           headWords: 16,
           choose: ({ geglu }) => ({ tile: fits(tile, geglu) ? tile : '32x64', splits }),
         });
-        for (const { kernel, constants, weights: format } of [...once, ...perStep]) {
-          const code = specialise(sources, filesOf(kernel, storage, format), constants, {
-            unroll: true,
-          });
+        for (const dispatch of [...once, ...perStep]) {
+          const { kernel, constants } = dispatch;
+          const files = filesOf(dispatch, storage, subgroupSize);
+          const code = specialise(sources, files, constants, { unroll: true });
           modules.set(code, KERNELS[kernel].entry);
         }
       }

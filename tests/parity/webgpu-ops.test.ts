@@ -46,6 +46,12 @@ lane('int8 weights, f16 activations', { storage: 'f16x2' }, 'i8', matrices.filte
 lane('norms applied by a step of their own', { storage: 'f32', norm: 'apply' }, 'f32', [
   ...matrices.filter(isCore),
 ]);
+lane(
+  'reductions and attention without subgroups',
+  { storage: 'f32', subgroups: false },
+  'f32',
+  [...attentions, ...others].filter(({ title }) => /norm|attention/.test(title)),
+);
 lane('dispatches of little work', { storage: 'f32', maxFlops: 1000 }, 'f32', all);
 lane(
   'bindings and buffers smaller than most tensors',
@@ -75,14 +81,17 @@ lane(
 
 test('the compiler takes every kernel in every form', { skip: !gpu }, async () => {
   const backend = await createWebGPUBackend({ gpu, kernels });
+  assert.ok(backend.device.subgroupSize >= 4, 'this adapter has subgroups');
   for (const [storage, weights] of [
     ['f32', 'i8'],
     ['f16', 'f16'],
     ['f16x2', 'f32'],
   ] as const) {
-    const modules = modulesOf(all, kernels, storage, weights);
-    assert.ok(modules.size > 100);
-    assert.deepEqual(await complaints(backend.device.gpu, modules), []);
+    for (const subgroupSize of new Set([0, backend.device.subgroupSize])) {
+      const modules = modulesOf(all, kernels, storage, weights, subgroupSize);
+      assert.ok(modules.size > 100);
+      assert.deepEqual(await complaints(backend.device.gpu, modules), []);
+    }
   }
   await backend.dispose();
 });

@@ -12,6 +12,8 @@ export interface DeviceOptions {
    * twice the memory.
    */
   readonly storage?: Storage | 'auto';
+  /** Use subgroups where the device has them; default true. For tests. */
+  readonly subgroups?: boolean;
   /** Ask for no more than every WebGPU device has; for tests. */
   readonly defaultLimits?: boolean;
   /** Use smaller buffers and bindings (bytes) than the device allows; for tests. */
@@ -24,6 +26,9 @@ const READ_MODE = 1; // GPUMapMode.READ, a global that Node has not
 /** Larger buffers make an allocation more likely to fail and nothing faster. */
 const LARGEST = 2 ** 30;
 
+/** All workgroups are of this many threads or a multiple of it. */
+const LARGEST_SUBGROUP = 64;
+
 /** A device with what was found out about it, and whether it is still there. */
 export class Device {
   readonly gpu: GPUDevice;
@@ -35,6 +40,8 @@ export class Device {
   /** Most bytes of a buffer and of one storage binding that we use. */
   readonly maxBuffer: number;
   readonly maxBinding: number;
+  /** Least size of its subgroups; 0 where it has none that kernels can use. */
+  readonly subgroupSize: number;
   #lost: GPUDeviceLostInfo | undefined;
   #error: GPUError | undefined;
   readonly #owned: boolean;
@@ -49,6 +56,7 @@ export class Device {
     this.description = `${name}, ${storage}`;
     this.isSlow =
       gpu.adapterInfo.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe|software/i.test(name);
+    this.subgroupSize = subgroupSizeOf(gpu, options);
     const { maxBuffer = LARGEST, maxBinding = LARGEST } = options;
     this.maxBuffer = alignDown(Math.min(gpu.limits.maxBufferSize, maxBuffer));
     this.maxBinding = alignDown(
@@ -121,6 +129,14 @@ export class Device {
     this.gpu.removeEventListener('uncapturederror', this.#note);
     if (this.#owned) this.gpu.destroy();
   }
+}
+
+/** Kernels count on whole subgroups, numbered by the builtins of the language feature. */
+function subgroupSizeOf(device: GPUDevice, { gpu, subgroups = true }: DeviceOptions): number {
+  const { subgroupMinSize: least = 0, subgroupMaxSize: most = 0 } = device.adapterInfo;
+  const canNumber = (gpu ?? navigator.gpu).wgslLanguageFeatures?.has('subgroup_id') ?? false;
+  const isUsable = subgroups && device.features.has('subgroups') && canNumber;
+  return isUsable && least >= 4 && most <= LARGEST_SUBGROUP ? least : 0;
 }
 
 function alignDown(bytes: number): number {

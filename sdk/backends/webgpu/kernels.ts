@@ -2,8 +2,8 @@
 export type Access = 'read' | 'state';
 
 /**
- * A kernel: the files that make its module (`storage` and `weights` stand for the variant in use),
- * its entry point, and its bindings after the uniform block at 0.
+ * A kernel: the files that make its module (`storage`, `weights`, `reduce` and `neighbours` stand for
+ * the variant in use), its entry point, and its bindings after the uniform block at 0.
  */
 export interface Kernel {
   readonly files: readonly string[];
@@ -23,8 +23,8 @@ const gemm: Kernel['bindings'] = {
 };
 const matrixFiles = ['storage', 'weights', 'activation', 'gemm-shape'];
 const pointwise = ['storage', 'activation', 'grid', 'pointwise'];
-const stats = ['storage', 'norm-stats'];
-const guidance = ['storage', 'grid', 'guidance'];
+const stats = ['storage', 'reduce', 'norm-stats'];
+const guidance = ['storage', 'grid', 'reduce', 'guidance'];
 
 /** Activations are `state` even where they are only read: the arena is one buffer, and WebGPU allows
  * reading and writing it in one dispatch only through writable bindings of separate ranges. */
@@ -41,7 +41,7 @@ export const KERNELS = {
     bindings: { 4: 'read', 5: 'read', 6: 'state', 7: 'state', 8: 'state', 9: 'state' },
   },
   attention: {
-    files: ['storage', 'attention'],
+    files: ['storage', 'neighbours', 'attention'],
     entry: 'attention',
     bindings: { 1: 'state', 2: 'state', 3: 'state', 4: 'state' },
   },
@@ -66,7 +66,7 @@ export const KERNELS = {
     bindings: { 3: 'read', 4: 'read', 5: 'state', 6: 'state' },
   },
   layerNorm: {
-    files: ['storage', 'layer-norm'],
+    files: ['storage', 'reduce', 'layer-norm'],
     entry: 'layerNorm',
     bindings: { 1: 'state', 2: 'read', 3: 'read', 4: 'state' },
   },

@@ -1,5 +1,4 @@
 import { SDError } from '../../errors.ts';
-import type { WeightDtype } from '../backend.ts';
 import type { Device } from './device.ts';
 import type { Dispatch } from './dispatch.ts';
 import { KERNELS, type Access, type KernelName } from './kernels.ts';
@@ -48,10 +47,11 @@ export class Pipelines {
     return pipeline;
   }
 
-  async #compile({ kernel, constants, weights }: Specialised): Promise<Pipeline> {
-    const { gpu, storage } = this.#device;
+  async #compile(specialised: Specialised): Promise<Pipeline> {
+    const { kernel, constants } = specialised;
+    const { gpu, storage, subgroupSize } = this.#device;
     const { entry, bindings } = KERNELS[kernel];
-    const names = filesOf(kernel, storage, weights);
+    const names = filesOf(specialised, storage, subgroupSize);
     const layout = this.#layout(kernel);
     const module = gpu.createShaderModule({
       label: entry,
@@ -92,11 +92,23 @@ export class Pipelines {
   }
 }
 
-/** The files that make a kernel's module, with the variants for how numbers are stored. */
-export function filesOf(kernel: KernelName, storage: Storage, weights?: WeightDtype): string[] {
-  return KERNELS[kernel].files.map((file) =>
-    file === 'storage' ? `storage-${storage}` : file === 'weights' ? `weights-${weights}` : file,
-  );
+/**
+ * The files that make a kernel's module, with the variants for how numbers are stored and for what the
+ * device has.
+ * @param subgroupSize the smallest size of its subgroups; 0 where they are not to be used
+ */
+export function filesOf(
+  { kernel, constants, weights }: Specialised,
+  storage: Storage,
+  subgroupSize: number,
+): string[] {
+  const variants: Readonly<Record<string, string>> = {
+    storage: `storage-${storage}`,
+    weights: `weights-${weights}`,
+    reduce: subgroupSize > 0 ? 'reduce-subgroups' : 'reduce',
+    neighbours: Number(constants.SPLIT) <= subgroupSize ? 'neighbours-subgroups' : 'neighbours',
+  };
+  return KERNELS[kernel].files.map((file) => variants[file] ?? file);
 }
 
 function entriesOf(bindings: Readonly<Record<number, Access>>): [number, Access][] {

@@ -27,7 +27,11 @@ export function specialise(
   const joined = bodies.join('\n');
   const body = options.unroll ? unroll(joined, constants) : joined;
   // Directives come before anything else.
-  const enable = /\bf16\b/.test(body.replace(/\/\/.*/g, '')) ? ['enable f16;'] : [];
+  const code = body.replace(/\/\/.*/g, '');
+  const enable = [
+    ...(/\bf16\b/.test(code) ? ['enable f16;'] : []),
+    ...(/@builtin\(subgroup/.test(code) ? ['enable subgroups;'] : []),
+  ];
   return [...enable, ...lines, body].join('\n');
 }
 
