@@ -1,5 +1,5 @@
 import type { Backend } from '../backends/backend.ts';
-import { isSDError } from '../errors.ts';
+import { isSDError, SDError } from '../errors.ts';
 import type { Graph, Param } from '../graph/index.ts';
 import type { VaeShape } from '../models/index.ts';
 import type { Generator } from '../random/index.ts';
@@ -57,7 +57,7 @@ export class Autoencoder {
     const name = options.part ?? 'vae';
     const model = parseVaeModel(await source.config(name));
     const params = new Map<string, Param>([
-      ...model.traceEncoder({ batch: 1, height: model.scale, width: model.scale }).params,
+      ...(model.encodes === 'nothing' ? [] : encoderOf(model)),
       ...model.traceDecoder({ batch: 1, height: 1, width: 1 }).params,
     ]);
     return new Autoencoder(
@@ -81,6 +81,11 @@ export class Autoencoder {
     mode: VaeMode = {},
   ): Promise<Float32Array> {
     const { model } = this;
+    if (model.encodes === 'nothing')
+      throw new SDError(
+        'INVALID_OPTION',
+        'This VAE is a decoder alone and takes no pictures: load the model with a whole one.',
+      );
     const size = model.imageChannels * height * width;
     const encoded: Float32Array[] = [];
     for (let at = 0; at < images.length; at += size)
@@ -211,3 +216,6 @@ export class Autoencoder {
     this.#part.dispose();
   }
 }
+
+const encoderOf = (model: VaeModel): Iterable<[string, Param]> =>
+  model.traceEncoder({ batch: 1, height: model.scale, width: model.scale }).params;

@@ -217,6 +217,10 @@ export class Pipeline {
       throw invalid(
         `A picture of ${job.width}×${job.height} does not fit this model: width and height must be multiples of ${step}.`,
       );
+    if (job.image && this.#vae.model.encodes === 'nothing')
+      throw invalid(
+        'The VAE of this model is a decoder alone and takes no pictures: load it with a whole one.',
+      );
     const isInpaint = job.image?.mask !== undefined;
     const paintsInto = inChannels === 2 * latentChannels + 1;
     if (inChannels !== latentChannels && !(isInpaint && paintsInto))

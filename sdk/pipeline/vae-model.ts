@@ -20,8 +20,11 @@ export interface VaeModel {
   readonly scale: number;
   /** Edge of a tile in picture pixels. */
   readonly sampleSize: number;
-  /** The encoder's output: means and log variances to draw from, or the latents themselves. */
-  readonly encodes: 'moments' | 'latents';
+  /**
+   * The encoder's output: means and log variances to draw from, or the latents themselves; `nothing`
+   * where there is a decoder alone.
+   */
+  readonly encodes: 'moments' | 'latents' | 'nothing';
   traceEncoder(shape: VaeShape): Graph;
   traceDecoder(shape: VaeShape): Graph;
   /** From −1..1 to what the encoder takes, and from what the decoder gives back to −1..1. */
@@ -85,7 +88,7 @@ function tinyModel(config: TaesdConfig): VaeModel {
     latentChannels: config.latentChannels,
     scale: 2 ** (config.decoderChannels.length - 1),
     sampleSize: 512,
-    encodes: 'latents',
+    encodes: config.encoderChannels.length > 0 ? 'latents' : 'nothing',
     traceEncoder: (shape) => traceTaesdEncoder(config, shape),
     traceDecoder: (shape) => traceTaesdDecoder(config, shape),
     toInput: (image) => image.map((x) => Math.fround(x + 1) / 2),

@@ -1,19 +1,21 @@
-import type { Checkpoint } from './checkpoint.ts';
+import type { Checkpoint, Remember } from './checkpoint.ts';
 import { readJson, type ModelFiles } from './files.ts';
 import { openWeights } from './folder.ts';
+import { taesdConfig } from './names/taesd.ts';
 import { openTensors } from './open.ts';
 import type { ByteSource } from './source.ts';
 import type { TensorReader } from './tensor.ts';
 
 /** A part from elsewhere: one file, or a folder with `config.json` and weights. */
 export type PartSource =
-  | { readonly kind: 'file'; readonly source: ByteSource }
+  | { readonly kind: 'file'; readonly source: ByteSource; readonly remember: Remember }
   | { readonly kind: 'folder'; readonly files: ModelFiles; readonly variant?: string };
 
 /**
  * A checkpoint with some of its parts taken from other places: the UNet of one model over the text
  * encoder and VAE of another, or a VAE of its own file. A file may also be a whole checkpoint, of
- * which the part is taken. Configs of a part from a folder replace those of the checkpoint.
+ * which the part is taken. Configs of a part from a folder replace those of the checkpoint, and so
+ * does that of a tiny autoencoder (TAESD) in a file.
  */
 export function withParts(
   base: Checkpoint,
@@ -27,20 +29,28 @@ export function withParts(
       : openWeights(part.files, '', part.variant, signal).catch(() =>
           openWeights(part.files, name, part.variant, signal),
         );
+  const tensors = (component: string): Promise<TensorReader> => {
+    const part = parts.get(component);
+    if (!part) return base.tensors(component);
+    const reader = readers.get(component) ?? open(component, part);
+    readers.set(component, reader);
+    return reader;
+  };
   return {
     ...base,
     async config(component) {
       const part = parts.get(component);
+      if (part?.kind === 'file' && component === 'vae') {
+        const found = await part.remember('config.json', async () =>
+          JSON.stringify(taesdConfig(await tensors(component)) ?? null),
+        );
+        const config = JSON.parse(found!) as Record<string, unknown> | null;
+        return config ?? base.config(component);
+      }
       if (part?.kind !== 'folder') return base.config(component);
       const path = (await part.files.has('config.json')) ? '' : `${component}/`;
       return readJson(part.files, `${path}config.json`, signal);
     },
-    tensors(component) {
-      const part = parts.get(component);
-      if (!part) return base.tensors(component);
-      const reader = readers.get(component) ?? open(component, part);
-      readers.set(component, reader);
-      return reader;
-    },
+    tensors,
   };
 }

@@ -56,7 +56,7 @@ export async function openCheckpoint(
     replaced.set(
       part,
       source
-        ? { kind: 'file', source }
+        ? { kind: 'file', source, remember: below }
         : { kind: 'folder', files: rememberFiles(filesOf(place, options.url), below), variant },
     );
   }

@@ -186,6 +186,44 @@ def pictures(unet, vae, text, tokenizer):
     return result
 
 
+class Block(torch.nn.Module):
+    def __init__(self, n_in, n_out):
+        super().__init__()
+        conv = lambda a: torch.nn.Conv2d(a, n_out, 3, padding=1)
+        relu = torch.nn.ReLU
+        self.conv = torch.nn.Sequential(conv(n_in), relu(), conv(n_out), relu(), conv(n_out))
+        self.skip = torch.nn.Conv2d(n_in, n_out, 1, bias=False) if n_in != n_out else torch.nn.Identity()
+        self.fuse = relu()
+
+    def forward(self, x):
+        return self.fuse(self.conv(x) + self.skip(x))
+
+
+class Clamp(torch.nn.Module):
+    def forward(self, x):
+        return torch.tanh(x / 3) * 3
+
+
+def taesd(n=8):
+    """The tiny autoencoder as madebyollin/taesd defines it, narrow: two files with bare numbers."""
+    nn = torch.nn
+    conv = lambda a, b, **kwargs: nn.Conv2d(a, b, 3, padding=1, **kwargs)
+    blocks = lambda count: [Block(n, n) for _ in range(count)]
+    down = lambda: [conv(n, n, stride=2, bias=False), *blocks(3)]
+    up = lambda: [*blocks(3), nn.Upsample(scale_factor=2), conv(n, n, bias=False)]
+    torch.manual_seed(1)
+    encoder = nn.Sequential(conv(3, n), Block(n, n), *down(), *down(), *down(), conv(n, 4))
+    decoder = nn.Sequential(Clamp(), conv(4, n), nn.ReLU(), *up(), *up(), *up(), Block(n, n), conv(n, 3))
+    latents = torch.randn(1, 4, 4, 6)
+    with torch.no_grad():
+        image = decoder(latents)
+        back = encoder(image)
+    torch_file("taesd/taesd_decoder.pth", decoder.state_dict())
+    torch_file("taesd/taesd_encoder.pth", encoder.state_dict())
+    flat = lambda t: t.flatten().tolist()
+    text_json("taesd/expected.json", {"latents": flat(latents), "image": flat(image), "back": flat(back)})
+
+
 def text_name(name):
     return name if name.startswith("text_model.") else f"text_model.{name}"
 
@@ -274,6 +312,7 @@ def main():
     old = {k: v for k, v in views.items() if not k.startswith("e")}
     torch_file("views-legacy.pt", old, _use_new_zipfile_serialization=False)
     text_json("views.json", {k: v.detach().double().flatten().tolist() for k, v in views.items()})
+    taesd()
     write("plain.pkl", pickle.dumps({"a": 1}))
     print(sum(f.stat().st_size for f in OUT.rglob("*.gz")), "bytes")
 

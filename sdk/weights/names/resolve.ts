@@ -3,6 +3,7 @@ import { checkTensors, isIgnorable, type ParameterTable } from '../check.ts';
 import type { TensorInfo, TensorReader } from '../tensor.ts';
 import { openClipOrigin } from './open-clip.ts';
 import { renamed, type Origin } from './origin.ts';
+import { taesdName } from './taesd.ts';
 import { ldmUNetName, unetLayout } from './unet.ts';
 import { ldmVaeOrigin, oldVaeName } from './vae.ts';
 
@@ -113,6 +114,8 @@ function schemesOf(kind: PartKind, table: ParameterTable): readonly Scheme[] {
         ...at(['', 'vae.'], same),
         ...at(['', 'vae.'], old),
         ...at(['first_stage_model.', '', 'vae.'], ldm),
+        ...at(['taesd_', ''], (name) => ({ source: taesdName(name) }), TAESD_SCALES),
+        ...at([''], (name) => ({ source: taesdName(name).replace(/^decoder\./, '') })),
       ];
     }
     case 'text': {
@@ -139,6 +142,9 @@ function schemesOf(kind: PartKind, table: ParameterTable): readonly Scheme[] {
     }
   }
 }
+
+/** Of TAESD: numbers for previews by other programs. */
+const TAESD_SCALES = /^(taesd_)?vae_(scale|shift)$/;
 
 /** Where Lightning keeps the moving average of `model.x.y`: `model_ema.xy`, dots removed. */
 export function emaName(source: string): string | undefined {
