@@ -9,7 +9,7 @@ import { pack, project, run, type Packed } from './project.ts';
 
 const MIB = 2 ** 20;
 /** With its two dependencies. */
-const LIMITS = { tarball: 1.3 * MIB, installed: 5 * MIB, files: 48 };
+const LIMITS = { tarball: 1.25 * MIB, installed: 4.5 * MIB, files: 40 };
 
 let packed: Packed & { readonly path: string };
 let folder: string;
