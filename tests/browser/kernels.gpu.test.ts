@@ -10,6 +10,7 @@ import { equal, ok } from './assert.ts';
 const files = new Set([
   ...Object.values(KERNELS).flatMap((kernel) => [...kernel.files] as string[]),
   ...['storage-f32', 'storage-f16', 'storage-f16x2', 'weights-f32', 'weights-f16', 'weights-i8'],
+  ...['reduce-subgroups', 'neighbours-subgroups'],
 ]);
 files.delete('storage');
 files.delete('weights');
@@ -33,17 +34,30 @@ describe('the GPU engine in this browser', () => {
     for (const storage of ['f32', 'f16x2', 'f16'] as const) {
       if (storage === 'f16' && !gpu.features.has('shader-f16')) continue;
       const cases = [...products, ...convolutions, ...attentions, ...others];
-      const modules = modulesOf(cases, sources, storage, storage === 'f32' ? 'i8' : 'f16');
-      equal(await complaints(gpu, modules), []);
+      for (const subgroupSize of new Set([0, backend.device.subgroupSize])) {
+        const weights = storage === 'f32' ? 'i8' : 'f16';
+        const modules = modulesOf(cases, sources, storage, weights, subgroupSize);
+        equal(await complaints(gpu, modules), []);
+      }
     }
     await backend.dispose();
   });
 
   const core = [...products, ...convolutions, ...attentions].filter((one) => one.core);
   const small = others.filter(({ title }) => /norm of|sinusoid|spread|embedding/.test(title));
-  for (const { title, build, inputs } of [...core, ...small])
+  const split = attentions.filter(({ title }) => title.endsWith(' 64'));
+  const runs = [
+    ...[...core, ...small].map((one) => ({ ...one, subgroups: true })),
+    ...[...split, ...small].map((one) => ({
+      ...one,
+      title: `${one.title}, without subgroups`,
+      subgroups: false,
+    })),
+  ];
+  for (const { title, build, inputs, subgroups } of runs)
     it(title, async () => {
-      const backend = await createWebGPUBackend({ kernels: await readKernels(), storage: 'f32' });
+      const sources = await readKernels();
+      const backend = await createWebGPUBackend({ kernels: sources, storage: 'f32', subgroups });
       const graph = new Graph();
       build(graph);
       const error = await compare(backend, graph, 'f32', { inputs: inputs?.(graph) });
