@@ -82,6 +82,81 @@ test('a prompt becomes a picture by the keyboard alone', async () => {
   assert.notEqual(await pixels(page), first);
 });
 
+test('every control of the page is reached and used by keys alone', async () => {
+  const page = await open();
+  /** Tabs on to the control whose name or label begins so. */
+  const tabTo = async (name: string) => {
+    for (let i = 0; i < 60; i++) {
+      await page.keyboard.press('Tab');
+      const found = await page.evaluate(() => {
+        const active = document.activeElement as HTMLInputElement;
+        const { labels, textContent, title } = active;
+        const name = labels?.[0]?.textContent || active.getAttribute('aria-label');
+        return (name || textContent || title).trim();
+      });
+      if (found.startsWith(name)) return;
+    }
+    assert.fail(`Tab never comes to ${name}`);
+  };
+  const value = (selector: string) => page.locator(selector).inputValue();
+
+  await tabTo('Prompt');
+  await tabTo('snowy mountains at night');
+  await page.keyboard.press('Enter');
+  assert.match(await value('[name=prompt]'), /^snowy mountains/);
+  await tabTo('Negative prompt');
+  await page.keyboard.type('fog');
+  await tabTo('Steps');
+  await page.keyboard.press('Home');
+  await page.keyboard.press('ArrowRight');
+  await tabTo('Guidance');
+  await page.keyboard.press('ArrowLeft');
+  assert.equal(await value('[name=guidanceScale]'), '4.5');
+  await tabTo('Size');
+  await page.keyboard.press('ArrowDown');
+  assert.notEqual(await value('[name=size]'), '128×128');
+  await page.keyboard.press('ArrowUp');
+  await tabTo('Sampler');
+  await page.keyboard.type('UniPC');
+  assert.equal(await value('[name=sampler]'), 'UniPC');
+  await tabTo('Seed');
+  await page.keyboard.type('9');
+  await tabTo('Roll a new seed');
+  await page.keyboard.press('Space');
+  assert.notEqual(await value('[name=seed]'), '9');
+  await tabTo('Keep the seed');
+  await page.keyboard.press('Space');
+  const seed = await value('[name=seed]');
+  await tabTo('Choose');
+  await tabTo('Model and engine');
+  await page.keyboard.press('Enter');
+  await tabTo('Engine');
+  await tabTo('Open a folder');
+
+  // Around, to the button that draws, and on to what has come of it.
+  await tabTo('Draw');
+  await page.keyboard.press('Enter');
+  await done(page);
+  assert.match((await page.locator('#status').textContent())!, new RegExp(`seed ${seed}\\.`));
+  assert.equal(await value('[name=seed]'), seed);
+  const waiting = page.waitForEvent('download');
+  await tabTo('Download');
+  await page.keyboard.press('Enter');
+  await waiting;
+  await tabTo('Start from this picture');
+  await page.keyboard.press('Enter');
+  await tabTo('Strength');
+  await tabTo('Draw');
+  await page.keyboard.press('Enter');
+  await page.locator('.history li').nth(1).waitFor();
+  await tabTo('snowy mountains at night, a small cabin · seed');
+  await page.keyboard.press('Enter');
+  assert.equal(
+    await page.locator('#canvas').getAttribute('aria-label'),
+    'Picture drawn from: snowy mountains at night, a small cabin',
+  );
+});
+
 test('Escape cancels, and drawing works again', async () => {
   const page = await open();
   await page.getByLabel(/Steps/).fill('50');
