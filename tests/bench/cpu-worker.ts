@@ -112,45 +112,61 @@ async function fetchTensors(path: string): Promise<Tensors> {
   };
 }
 
-/** Runs of the SDK and of the peer in turn, on the same weights and inputs. */
+/** What runs in turn with the others, and how far its result is from PyTorch's. */
+interface Contender {
+  readonly name: string;
+  readonly run: () => Promise<unknown>;
+  readonly error?: () => Promise<number>;
+  readonly times: number[];
+}
+
+/**
+ * The SDK with fused multiply-add and with plain SIMD, on all threads and on one, and the peer, in
+ * turn on the same weights and inputs. Medians are of the rounds after the first.
+ */
 async function benchModel(start: Start, name: string): Promise<void> {
   const folder = `/models/${name}/`;
   const config: unknown = await (await fetch(`${folder}config.json`)).json();
   const inputs = await fetchTensors(`${folder}inputs.safetensors`);
-  const truth = (await fetchTensors(`${folder}outputs.safetensors`)).read('output');
-  const backend = await engine(start, start.threads);
-  const ours = await loadOurs(backend, start, folder, config, inputs);
-  const peer = start.peer ? await loadPeer(start, folder, inputs) : undefined;
-
-  const mine: number[] = [];
-  const theirs: number[] = [];
-  for (let i = 0; i <= start.runs; i++) {
-    let began = performance.now();
-    await ours.run();
-    mine.push(performance.now() - began);
-    if (!peer) continue;
-    // A thread pool may spin for a while after a run; it must not take from the other's time.
-    await pause(500);
-    began = performance.now();
-    await peer();
-    theirs.push(performance.now() - began);
-    await pause(500);
+  const output = (await fetchTensors(`${folder}outputs.safetensors`)).read('output');
+  const truth = toNhwc(output.values, output.shape as number[]);
+  const backends: Backend[] = [];
+  const contenders: Contender[] = [];
+  const simds = start.simd === 'auto' ? (['auto', 'plain'] as const) : [start.simd];
+  for (const simd of simds)
+    for (const threads of simd === simds[0] ? new Set([start.threads, 1]) : [start.threads]) {
+      const backend = await engine({ ...start, simd }, threads);
+      backends.push(backend);
+      const ours = await loadOurs(backend, start, folder, config, inputs);
+      contenders.push({
+        name: backend.description,
+        run: () => ours.run(),
+        error: async () => relativeRms(await ours.read(ours.output), truth),
+        times: [],
+      });
+    }
+  if (start.peer) {
+    const run = await loadPeer(start, folder, inputs);
+    contenders.push({ name: `onnxruntime-web, ${start.threads} threads`, run, times: [] });
   }
-  const result = await ours.read(ours.output);
-  const error = relativeRms(result, toNhwc(truth.values, truth.shape as number[]));
-  const us = median(mine.slice(1));
-  say(
-    `${name}: ${backend.description}, ${start.dtype}: ${us.toFixed(0)} ms ` +
-      `(${mine.map((t) => t.toFixed(0)).join(' ')}); relative RMS error ${error.toExponential(1)}`,
-  );
-  if (peer) {
-    const them = median(theirs.slice(1));
+  for (let round = 0; round <= start.runs; round++)
+    for (const { run, times } of contenders) {
+      const began = performance.now();
+      await run();
+      times.push(performance.now() - began);
+      // A thread pool may spin for a while after a run; it must not take from the next one's time.
+      await pause(500);
+    }
+  const us = median(contenders[0].times.slice(1));
+  for (const { name: who, times, error } of contenders) {
+    const ms = median(times.slice(1));
+    const off = error ? `; relative RMS error ${(await error()).toExponential(1)}` : '';
     say(
-      `${name}: onnxruntime-web: ${them.toFixed(0)} ms (${theirs.map((t) => t.toFixed(0)).join(' ')}); ` +
-        `ratio ${(them / us).toFixed(2)}`,
+      `${name}, ${start.dtype}: ${who}: ${ms.toFixed(0)} ms, ${(ms / us).toFixed(2)} of the first ` +
+        `(${times.map((t) => t.toFixed(0)).join(' ')})${off}`,
     );
   }
-  await backend.dispose();
+  for (const backend of backends) await backend.dispose();
 }
 
 async function loadOurs(

@@ -1,8 +1,10 @@
 /**
- * node tests/bench/full-size.mjs FOLDER [--dtype f16|i8|f32] [--threads N] [--runs N] [--profile] [--only PART]
+ * node tests/bench/full-size.mjs FOLDER [--dtype f16|i8|f32] [--threads N] [--runs N] [--profile] [--only text_encoder|unet|vae]
+ *                               [--latents N]
  *
  * Loads a true-size model, written by tests/reference/full_size.py, into the CPU engine in Chromium;
- * prints the relative RMS error against PyTorch, seconds, and the tab's peak memory. Run by hand.
+ * prints the relative RMS error against PyTorch, seconds, and the tab's peak memory; with --profile the
+ * milliseconds of every step, with --latents another size than that of the folder. Run by hand.
  */
 import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -21,6 +23,7 @@ const { values, positionals } = parseArgs({
     runs: { type: 'string', default: '3' },
     profile: { type: 'boolean', default: false },
     only: { type: 'string' },
+    latents: { type: 'string' },
   },
 });
 const [folder] = positionals;
@@ -89,6 +92,7 @@ try {
       runs: Number(values.runs),
       profiled: values.profile,
       only: values.only,
+      latents: values.latents && Number(values.latents),
     },
   );
   console.log(JSON.stringify({ ...outcome, peakTabMegabytes: peakOfRenderers() }, null, 2));
