@@ -14,7 +14,8 @@ async function otherOrigin() {
 function embed(origin) {
   const script = document.createElement('script');
   script.src = `${origin}/demos/embed/embed.js`;
-  script.dataset.prompt = 'a lake at dawn';
+  script.dataset.prompt = 'a castle on mountains in the fog';
+  script.dataset.seed = '5';
   script.dataset.steps = '20';
   find('#paste').textContent = script.outerHTML;
   script.addEventListener('load', () => listen(find('#frame iframe')));

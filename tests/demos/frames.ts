@@ -1,6 +1,9 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import {
   chromium,
   type Browser,
@@ -74,6 +77,29 @@ export class Sites {
       args: process.getuid?.() === 0 ? ['--no-sandbox'] : [],
     });
     return new Sites(browser, site, host);
+  }
+
+  /**
+   * A browser as people have it: Playwright's contexts are private windows, where frames of other sites
+   * have no storage, and it switches the partitions of storage off.
+   */
+  async profile(): Promise<BrowserContext> {
+    const folder = mkdtempSync(join(tmpdir(), 'sd-profile-'));
+    mkdirSync(join(folder, 'Default'));
+    // 0: cookies of frames are not blocked, which is Chromium's own default.
+    const preferences = { profile: { cookie_controls_mode: 0, block_third_party_cookies: false } };
+    writeFileSync(join(folder, 'Default/Preferences'), JSON.stringify(preferences));
+    const context = await chromium.launchPersistentContext(folder, {
+      executablePath: await findBrowser('chromium'),
+      args: [
+        ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
+        '--enable-features=ThirdPartyStoragePartitioning',
+        // The last of these switches wins: Playwright's own list, without the partitions.
+        '--disable-features=HttpsUpgrades,MediaRouter,OptimizationHints,NetworkTimeServiceQuerying,PreconnectToSearch,Translate',
+      ],
+    });
+    context.on('close', () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
+    return context;
   }
 
   async close(): Promise<void> {

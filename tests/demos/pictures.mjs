@@ -8,17 +8,17 @@ import { findBrowser } from '../find-browser.mjs';
 const [WIDTH, HEIGHT] = [512, 320];
 /** Where a card's picture is found: canvases side by side, the first in front. */
 const CARDS = {
-  '01-text-to-picture': ['#canvas'],
-  '02-negative-prompt': ['#pictures canvas'],
-  '03-strength': ['#row canvas'],
-  '04-steps': ['#pictures canvas'],
-  '05-samplers': ['#pictures canvas'],
-  '06-guidance': ['#halves canvas'],
-  '07-inpainting': ['.easel canvas, #result canvas'],
-  '08-your-checkpoint': ['#picture canvas'],
-  '09-inside': ['#words canvas'],
-  '10-embed': ['#received canvas'],
-  '11-seeds': ['#seeds canvas'],
+  '01-text-to-picture': '#canvas',
+  '02-negative-prompt': '#pictures canvas',
+  '03-strength': '#row canvas',
+  '04-steps': '#pictures canvas',
+  '05-samplers': '#pictures canvas',
+  '06-guidance': '#halves canvas',
+  '07-inpainting': '.easel canvas, #result canvas',
+  '08-your-checkpoint': '#picture canvas',
+  '09-inside': '#words canvas',
+  '10-embed': '#received canvas',
+  '11-seeds': '#seeds canvas',
 };
 
 const second = await listen(8350);
@@ -43,6 +43,7 @@ async function draw(name) {
   if (name === '07-inpainting') {
     await page.locator('#engine', { hasText: 'WebAssembly' }).waitFor();
     await page.waitForTimeout(5000);
+    await page.locator('#mask').scrollIntoViewIfNeeded();
     const { x, y, width } = await page.locator('#mask').boundingBox();
     await page.mouse.move(x + 0.35 * width, y + 0.5 * width);
     await page.mouse.down();
@@ -66,7 +67,7 @@ async function draw(name) {
   }
 }
 
-for (const [name, [selector]] of Object.entries(CARDS)) {
+for (const [name, selector] of Object.entries(CARDS)) {
   if (process.argv.length > 2 && !process.argv.includes(name)) continue;
   await draw(name);
   const url = await page.evaluate(
@@ -83,13 +84,10 @@ for (const [name, [selector]] of Object.entries(CARDS)) {
       }
       const canvas = Object.assign(document.createElement('canvas'), { width, height });
       const context = canvas.getContext('2d');
-      // One, two, or up to ten in two rows.
-      const shown = found.slice(
-        0,
-        found.length < 2 ? 1 : found.length < 4 ? 2 : found.length < 8 ? 4 : 10,
-      );
-      const rows = shown.length > 4 ? 2 : 1;
-      const columns = Math.ceil(shown.length / rows);
+      // One, two side by side, or two rows of two or three.
+      const columns = found.length < 2 ? 1 : found.length < 6 ? 2 : 3;
+      const rows = found.length < 4 ? 1 : 2;
+      const shown = found.slice(0, rows * columns);
       const [w, h] = [width / columns, height / rows];
       shown.forEach((one, i) => {
         // The middle of each, as large as fits.
