@@ -28,8 +28,16 @@ export interface Walk {
  * @returns the final latents, NCHW
  */
 export async function denoise(walk: Walk, backend: Backend): Promise<Float32Array> {
+  const { pass, unet, conditions, hooks } = walk;
+  const [, , height, width] = pass.shape;
+  const { context } = conditions.at(0, pass.calls);
+  const isWhole = await unet.fits([height, width], context, hooks.signal);
+  if (!isWhole)
+    hooks.onNotice?.(
+      'A whole batch did not fit in memory: pictures, and both halves of guidance, were computed one by one.',
+    );
   // What is to be shown of a step has to come to the host.
-  if (walk.pass.job.inspect?.length) return denoiseOnHost(walk);
+  if (!isWhole || pass.job.inspect?.length) return denoiseOnHost(walk);
   return (await denoiseInEngine(walk, backend)) ?? denoiseOnHost(walk);
 }
 

@@ -1,3 +1,5 @@
+import { isSDError } from '../errors.ts';
+import type { Graph } from '../graph/index.ts';
 import type { Backend, Program } from '../backends/backend.ts';
 import {
   parseUNetConfig,
@@ -38,6 +40,8 @@ export class UNet {
   /** Of programs that keep them, the attentions to the prompt. */
   readonly #watched = new WeakMap<Program, readonly CrossAttention[]>();
   #latest: Program | undefined;
+  #isApart = false;
+  readonly #parted = new WeakMap<UNetContext, readonly UNetContext[]>();
 
   private constructor(config: UNetConfig, part: Part) {
     this.config = config;
@@ -71,10 +75,48 @@ export class UNet {
   ): Promise<Float32Array> {
     const { inChannels, outChannels } = this.config;
     const batch = context.rows.length;
+    if (this.#isApart && batch > 1) {
+      const size = sample.length / batch;
+      const rows: Float32Array[] = [];
+      for (const [i, one] of this.#apart(context).entries()) {
+        const row = sample.subarray(i * size, (i + 1) * size);
+        rows.push(await this.predict(row, [height, width], timestep, one, signal));
+      }
+      return stack(rows);
+    }
     const program = await this.prepare([height, width], timestep, context, signal);
     program.write('sample', toNhwc(sample, [batch, inChannels, height, width]));
     await program.run(signal);
     return toNchw(await program.read('sample'), [batch, outChannels, height, width]);
+  }
+
+  /**
+   * Whether a batch fits in memory at once; where it does not, `predict` takes its rows one by one.
+   * @throws SDError `OUT_OF_MEMORY` when not even one row fits
+   */
+  async fits(
+    size: readonly [number, number],
+    context: UNetContext,
+    signal?: AbortSignal,
+  ): Promise<boolean> {
+    this.#isApart = false;
+    try {
+      await this.prepare(size, 0, context, signal);
+    } catch (error) {
+      // Attention can be watched in a whole batch only.
+      const canPart = context.rows.length > 1 && !context.watch;
+      if (!isSDError(error) || error.code !== 'OUT_OF_MEMORY' || !canPart) throw error;
+      await this.prepare(size, 0, this.#apart(context)[0], signal);
+      this.#isApart = true;
+    }
+    return !this.#isApart;
+  }
+
+  #apart(context: UNetContext): readonly UNetContext[] {
+    const known =
+      this.#parted.get(context) ?? context.rows.map((row) => ({ ...context, rows: [row] }));
+    this.#parted.set(context, known);
+    return known;
   }
 
   /** The program for a prediction, with everything written but the sample. */
@@ -93,15 +135,16 @@ export class UNet {
     const key = `${batch}×${height}×${width}×${tokens} ${axes}`;
     const layers: CrossAttention[] = [];
     const onCrossAttention = watch ? (layer: CrossAttention) => layers.push(layer) : undefined;
-    const program = await this.part.program(key, () => {
+    const trace = (): Graph => {
       const shape = { batch, height, width, tokens, timeIds, wrap, onCrossAttention };
       const graph = traceUNet(config, shape);
       layers.forEach(({ q, k }, i) => {
         graph.output(`q${i}`, q);
         graph.output(`k${i}`, k);
-      }, signal);
+      });
       return graph;
-    });
+    };
+    const program = await this.part.program(key, trace, signal);
     if (layers.length > 0) this.#watched.set(program, layers);
     this.#latest = program;
     if (this.#written.get(program) !== context) this.#write(program, context);

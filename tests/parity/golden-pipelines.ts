@@ -21,7 +21,7 @@ interface Run {
   /** HWC in 0..255: what the caller gets where it is not what the VAE made. */
   pixels?: { shape: number[]; data: number[] };
 }
-interface GoldenFile {
+export interface GoldenFile {
   text_encoder: Config;
   text_encoder_2?: Config;
   unet: Config;
@@ -207,7 +207,7 @@ function jobOf(json: GoldenFile, { options: o, latents }: Run, cropped?: Inpaint
 }
 
 /** The file's model with weights by the rule; SDXL where the UNet wants a pooled embedding. */
-async function sourceOf(
+export async function sourceOf(
   json: GoldenFile,
   { options }: Run,
   tokenizer: TokenizerFactory,
