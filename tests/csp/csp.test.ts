@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { after, before, test } from 'node:test';
-import { chromium, type Browser, type Frame } from 'playwright-core';
+import { after, before, describe, test } from 'node:test';
+import puppeteer, { type Browser, type Frame } from 'puppeteer-core';
 import { findBrowser } from '../find-browser.mjs';
 import { below, openSite, type Answer, type Site } from '../support/site.ts';
 import { ROWS, type Row } from './rows.ts';
@@ -19,6 +19,8 @@ interface Ending {
   readonly message?: string;
 }
 
+/** One after the other: the rows are the same, and a row says where they end otherwise. */
+const BROWSERS = ['chromium', 'firefox'] as const;
 let browser: Browser;
 let cdn: Site;
 let picture: string | undefined;
@@ -36,15 +38,8 @@ before(async () => {
     const found = file(path);
     return found && { ...found, headers: CORS };
   }, '127.0.0.1');
-  browser = await chromium.launch({
-    executablePath: await findBrowser('chromium'),
-    args: process.getuid?.() === 0 ? ['--no-sandbox'] : [],
-  });
 });
-after(async () => {
-  await browser.close();
-  cdn.close();
-});
+after(() => cdn.close());
 
 /** The row's site, and the page around its frame. */
 async function openRow(row: Row): Promise<{ address: string; close(): void }> {
@@ -77,17 +72,26 @@ async function openRow(row: Row): Promise<{ address: string; close(): void }> {
   return { address: `${host.origin}/`, close };
 }
 
+/** `drawn` of draw.js, once it is there: the page may still be loading it. */
+async function drawnIn(frame: Frame): Promise<Ending> {
+  for (;;) {
+    const ending = await frame.evaluate(() => (globalThis as { drawn?: Promise<Ending> }).drawn);
+    if (ending) return ending;
+    await new Promise((done) => setTimeout(done, 50));
+  }
+}
+
 async function endingOf(row: Row): Promise<Ending> {
   const { address, close } = await openRow(row);
-  const context = await browser.newContext();
+  const context = await browser.createBrowserContext();
   try {
     const page = await context.newPage();
-    page.setDefaultTimeout(90_000);
     await page.goto(address);
-    let frame: Frame = page.mainFrame();
-    if (row.frame) frame = (await (await page.waitForSelector('iframe')).contentFrame())!;
-    await frame.waitForFunction(() => 'drawn' in globalThis);
-    return await frame.evaluate(() => (globalThis as unknown as { drawn: Promise<Ending> }).drawn);
+    const frame = row.frame
+      ? await page.waitForSelector('iframe').then((element) => element?.contentFrame())
+      : page.mainFrame();
+    assert.ok(frame, 'there is no frame');
+    return await drawnIn(frame);
   } finally {
     await context.close();
     close();
@@ -111,19 +115,34 @@ function checkPicture(pixels: string): void {
   assert.equal(pixels, picture);
 }
 
-for (const [group, rows] of Object.entries(ROWS))
-  for (const row of rows)
-    test(`${group}: ${row.name}`, async () => {
-      const ending = await endingOf(row);
-      if (row.error) {
-        const [code, names] = row.error;
-        assert.equal(ending.code, code, JSON.stringify(ending));
-        assert.match(ending.message ?? '', names);
-        return;
-      }
-      assert.equal(ending.message, undefined);
-      checkPicture(ending.picture ?? '');
-      const threads = Number(/(\d+) threads?/.exec(ending.device)?.[1] ?? 1);
-      if (row.threads !== undefined) assert.equal(threads > 1, row.threads, ending.device);
-      if (row.notice) assert.match(ending.notices.join(' '), row.notice);
+async function check(row: Row): Promise<void> {
+  const ending = await endingOf(row);
+  if (row.error) {
+    const [code, names] = row.error;
+    assert.equal(ending.code, code, JSON.stringify(ending));
+    assert.match(ending.message ?? '', names);
+    return;
+  }
+  assert.equal(ending.message, undefined);
+  checkPicture(ending.picture ?? '');
+  const threads = Number(/(\d+) threads?/.exec(ending.device)?.[1] ?? 1);
+  if (row.threads !== undefined) assert.equal(threads > 1, row.threads, ending.device);
+  if (row.notice) assert.match(ending.notices.join(' '), row.notice);
+}
+
+for (const name of BROWSERS)
+  describe(name, { timeout: 600_000 }, () => {
+    before(async () => {
+      browser = await puppeteer.launch({
+        browser: name === 'chromium' ? 'chrome' : name,
+        executablePath: await findBrowser(name),
+        args: name === 'chromium' && process.getuid?.() === 0 ? ['--no-sandbox'] : [],
+      });
     });
+    after(() => browser.close());
+    for (const [group, rows] of Object.entries(ROWS))
+      for (const { firefox, ...row } of rows)
+        test(`${group}: ${row.name}`, { timeout: 90_000 }, () =>
+          check({ ...row, ...(name === 'firefox' && firefox) }),
+        );
+  });
