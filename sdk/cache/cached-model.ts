@@ -173,7 +173,10 @@ export class CachedModel {
   }
 }
 
-/** Reads shards in order, verifies each, and reads one ahead of its use. */
+/** Shards in memory at once: one in use, and those whose hashes two cores can work on meanwhile. */
+const IN_FLIGHT = 3;
+
+/** Reads shards in order and verifies each, ahead of its use. */
 class ShardReader {
   readonly #cache: ModelCache;
   readonly #sizes: Group['shards'];
@@ -199,7 +202,7 @@ class ShardReader {
     const at = this.#order.indexOf(hash);
     // Items come in the order of their shards, so what lies before is done with.
     for (const old of this.#order.slice(0, at)) this.#held.delete(old);
-    for (const ahead of this.#order.slice(at, at + 2))
+    for (const ahead of this.#order.slice(at, at + IN_FLIGHT))
       if (!this.#held.has(ahead)) this.#held.set(ahead, this.#verified(ahead));
     return this.#held.get(hash)!;
   }

@@ -7,15 +7,7 @@
  * beside it), and the resident and proportional size of the tab's process. Run by hand; Linux.
  */
 import { spawn } from 'node:child_process';
-import {
-  createReadStream,
-  existsSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { createReadStream, existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, normalize } from 'node:path';
@@ -23,6 +15,7 @@ import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 import { chromium } from 'playwright-core';
 import { findBrowser } from '../find-browser.mjs';
+import { sampleWorkerHeap } from '../support/worker-heap.mjs';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -99,74 +92,16 @@ const [port, socket] = readFileSync(portFile, 'utf8').split('\n');
 const browser = await chromium.connectOverCDP(`ws://127.0.0.1:${port}${socket}`);
 const devtools = await browser.newBrowserCDPSession();
 
-/** Samples the heap of every dedicated worker through the browser's own tools. */
-async function sampleHeap(peaks) {
-  const sessions = new Map();
-  const answers = new Map();
-  const onMessage = ({ message }) => {
-    const { id, result } = JSON.parse(message);
-    answers.get(id)?.(result);
-    answers.delete(id);
-  };
-  devtools.on('Target.receivedMessageFromTarget', onMessage);
-  let count = 0;
-  let running = true;
-  const ended = (async () => {
-    while (running) {
-      const { targetInfos } = await devtools.send('Target.getTargets');
-      for (const { targetId, type } of targetInfos) {
-        if (type !== 'worker') continue;
-        if (!sessions.has(targetId)) {
-          const { sessionId } = await devtools.send('Target.attachToTarget', { targetId, flatten: false }); // prettier-ignore
-          sessions.set(targetId, sessionId);
-        }
-        const id = ++count;
-        const answer = new Promise((done) => {
-          answers.set(id, done);
-          setTimeout(done, 1000);
-        });
-        const message = JSON.stringify({ id, method: 'Runtime.getHeapUsage' });
-        await devtools.send('Target.sendMessageToTarget', { sessionId: sessions.get(targetId), message }).catch(() => {}); // prettier-ignore
-        const usage = await answer;
-        if (!usage) continue;
-        peaks.samples++;
-        peaks.heap = Math.max(peaks.heap, usage.usedSize);
-        peaks.buffers = Math.max(peaks.buffers, usage.backingStorageSize ?? 0);
-      }
-      await new Promise((done) => setTimeout(done, 10));
-    }
-  })();
-  return async () => {
-    running = false;
-    await ended;
-    devtools.off('Target.receivedMessageFromTarget', onMessage);
-  };
-}
-
-/** Processes of this browser by kind. */
-function processes() {
-  const found = [];
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    try {
-      const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-      if (!command.includes(profile) && !isChild(pid)) continue;
-      const kind = /--utility-sub-type=(\w+)/.exec(command)?.[1] ?? /--type=(\S+)/.exec(command)?.[1] ?? 'browser'; // prettier-ignore
-      found.push({ pid, kind });
-    } catch {
-      // It has ended.
-    }
+/** Processes of this browser, the browser's own first, and what each is. */
+function processes(pid = child.pid) {
+  try {
+    const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+    const kind = /--type=([^\0 ]+)/.exec(command)?.[1] ?? 'browser';
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ');
+    return [{ pid, kind }, ...children.filter(Boolean).flatMap((below) => processes(below))];
+  } catch {
+    return []; // It has ended.
   }
-  return found;
-}
-/** Children of the zygotes do not carry the profile's name. */
-function isChild(pid) {
-  for (let at = pid, steps = 0; steps < 5; steps++) {
-    const parent = /^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${at}/status`, 'utf8'))?.[1];
-    if (!parent || parent === '0') return false;
-    if (Number(parent) === child.pid) return true;
-    at = parent;
-  }
-  return false;
 }
 const kilobytes = (pid, path, name) => {
   try {
@@ -176,7 +111,7 @@ const kilobytes = (pid, path, name) => {
   }
 };
 
-/** Peaks of the tab's process and of all the browser, until it is stopped. */
+/** Peaks of the tab's process (the resident one as the kernel keeps it) and of all the browser. */
 function sampleProcesses(peaks) {
   const timer = setInterval(() => {
     let total = 0;
@@ -188,7 +123,7 @@ function sampleProcesses(peaks) {
       peaks.tabRss = Math.max(peaks.tabRss, kilobytes(pid, 'status', 'VmHWM'));
     }
     peaks.browserPss = Math.max(peaks.browserPss, total);
-  }, 250);
+  }, 1000);
   return () => clearInterval(timer);
 }
 
@@ -196,8 +131,9 @@ async function run(task) {
   const page = await browser.contexts()[0].newPage();
   await page.goto(base);
   requests = [];
-  const peaks = { samples: 0, heap: 0, buffers: 0, tabPss: 0, tabRss: 0, browserPss: 0 };
-  const stops = [await sampleHeap(peaks), sampleProcesses(peaks)];
+  const peaks = { tabPss: 0, tabRss: 0, browserPss: 0 };
+  const stopHeap = await sampleWorkerHeap(devtools);
+  const stopProcesses = sampleProcesses(peaks);
   const outcome = await page.evaluate(
     (start) =>
       new Promise((resolve) => {
@@ -208,18 +144,19 @@ async function run(task) {
       }),
     { task, url },
   );
-  for (const stop of stops) await stop();
+  const { heap, buffers, samples } = await stopHeap();
+  stopProcesses();
   await page.close();
   if (outcome.error) throw new Error(outcome.error);
   const { seconds, bytes, notices = [] } = outcome.report;
   const mb = (n) => Math.round(n / 1e6);
   console.log(
     `${task.padEnd(7)} ${seconds.toFixed(1).padStart(6)} s  ${mb(bytes)} MB  ${mb(bytes / seconds)} MB/s  ${requests.length} requests` +
-      `  heap ${mb(peaks.heap)} MB + array buffers ${mb(peaks.buffers)} MB (${peaks.samples} samples)` +
+      `  heap ${mb(heap)} MB + array buffers ${mb(buffers)} MB (${samples} samples)` +
       `  tab ${mb(peaks.tabRss * 1024)} MB resident, ${mb(peaks.tabPss * 1024)} MB proportional; browser ${mb(peaks.browserPss * 1024)} MB` +
       (notices.length > 0 ? `  ${notices.join(' ')}` : ''),
   );
-  return { seconds, bytes, requests: requests.length, ...peaks };
+  return { seconds, bytes, requests: requests.length, heap, ...peaks };
 }
 
 /** The whole way with the built package: a picture from what was imported. */

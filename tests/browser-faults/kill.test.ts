@@ -1,26 +1,15 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { ModelServer } from './model-server.ts';
-import { SHARD_BYTES, TestModel } from './model.ts';
+import { test } from 'node:test';
+import { SHARD_BYTES } from './model.ts';
 import { importModel, Profile, until } from './profile.ts';
 import type { ImportReport } from './protocol.ts';
-import { startSite } from './site.ts';
+import { setUp } from './setup.ts';
 
 const KILLS = 21;
 const pause = (milliseconds: number): Promise<void> =>
   new Promise((done) => setTimeout(done, milliseconds));
 
-let server: ModelServer;
-let site: Awaited<ReturnType<typeof startSite>>;
-const model = await TestModel.make();
-before(async () => {
-  [server, site] = [await ModelServer.start(), await startSite()];
-  server.files.set(model.path, model.file);
-});
-after(async () => {
-  site.stop();
-  await server.down();
-});
+const { server, site, model } = await setUp();
 
 test(`${KILLS} browsers killed in mid-import: what was stored stays, is right, and is not fetched again`, async () => {
   const request = model.request(server);

@@ -12,7 +12,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium, type Browser, type CDPSession, type Page } from 'playwright-core';
 import { findBrowser } from '../find-browser.mjs';
-import type { FaultPage } from './protocol.ts';
+import { sampleWorkerHeap } from '../support/worker-heap.mjs';
+import type { FaultPage, ImportReport, ImportRequest } from './protocol.ts';
 
 /** A browser that reports home at its start would blur what is counted. */
 const QUIET = [
@@ -34,6 +35,11 @@ const QUIET = [
   '--disable-background-timer-throttling',
   '--disable-backgrounding-occluded-windows',
 ];
+
+const running = new Set<ChildProcess>();
+process.once('exit', () => running.forEach(({ pid }) => process.kill(-pid!, 'SIGKILL')));
+// A runner that gives up leaves no browsers behind.
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => process.exit(1));
 
 /** A browser profile on disk, whose browser can be started, killed and started again. */
 export class Profile {
@@ -60,6 +66,9 @@ export class Profile {
       // A group of its own, so that a kill takes its children too.
       { detached: true, stdio: 'ignore' },
     );
+    const child = this.#child;
+    running.add(child);
+    child.once('exit', () => running.delete(child));
     const endpoint = await this.#endpoint();
     this.#browser = await chromium.connectOverCDP(endpoint);
     return this.page();
@@ -154,12 +163,25 @@ export async function until<Name extends keyof FaultPage>(
   return (await handle.jsonValue()) as FaultPage[Name];
 }
 
-/** The page's own functions, from a test. */
-export const importModel = (
-  page: Page,
-  request: Parameters<FaultPage['importModel']>[0],
-): ReturnType<FaultPage['importModel']> =>
-  page.evaluate((it) => (globalThis as unknown as FaultPage).importModel(it), request);
+/** The most that V8's heap and the array buffers of an importing worker were seen to hold, in bytes. */
+export const peak = { heap: 0, buffers: 0, samples: 0 };
+
+/** Imports in a worker of the page, and watches its memory. */
+export async function importModel(page: Page, request: ImportRequest): Promise<ImportReport> {
+  const devtools = await page.context().browser()!.newBrowserCDPSession();
+  const stop = await sampleWorkerHeap(devtools);
+  try {
+    return await page.evaluate(
+      (it) => (globalThis as unknown as FaultPage).importModel(it),
+      request,
+    );
+  } finally {
+    const { heap, buffers, samples } = await stop();
+    peak.heap = Math.max(peak.heap, heap);
+    peak.buffers = Math.max(peak.buffers, buffers);
+    peak.samples += samples;
+  }
+}
 
 export const draw = (page: Page, url: string): ReturnType<FaultPage['draw']> =>
   page.evaluate((it) => (globalThis as unknown as FaultPage).draw(it), url);

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { after, beforeEach } from 'node:test';
 import { ModelServer } from './model-server.ts';
 import { TestModel } from './model.ts';
+import { peak } from './profile.ts';
 import { startSite } from './site.ts';
 
 const TINY = 'tests/fixtures/tiny-model';
@@ -27,6 +28,8 @@ export async function setUp(): Promise<{
     server.answers.length = 0;
   });
   after(async () => {
+    const kb = (bytes: number): number => Math.round(bytes / 1000);
+    console.log(`the importing worker's peak, in ${peak.samples} samples: JavaScript heap ${kb(peak.heap)} kB, array buffers ${kb(peak.buffers)} kB`); // prettier-ignore
     site.stop();
     await server.down();
   });
