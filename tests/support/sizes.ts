@@ -28,8 +28,8 @@ export const pageSide = (dist: string): Sizes => sum('page side', dist, ['index.
 
 /**
  * All that runs: page, worker with its kernels, both builds of the engine and the tokenizer, and the
- * entries that most pages leave out. Not `inline.js`, which holds the same once more, nor CLIP's
- * vocabulary, which is data of a model that came without one.
+ * entries that most pages leave out. Not `inline.js`, which holds the same once more, nor the
+ * vocabulary below.
  */
 export const everything = (dist: string): Sizes =>
   sum(
@@ -41,3 +41,7 @@ export const everything = (dist: string): Sizes =>
     ],
     144 * KIB,
   );
+
+/** CLIP's merges, fetched for a checkpoint that is one file and so came without them. */
+export const vocabulary = (dist: string): Sizes =>
+  sum('vocabulary', dist, ['clip-merges.txt'], 180 * KIB);
