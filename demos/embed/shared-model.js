@@ -4,18 +4,22 @@
 // the SDK is given them as Blobs, which are not copied.
 
 const CACHE = 'stable-diffusion-web/models';
-/** What each part of a diffusers folder may consist of; what is not there is left out. */
-const WEIGHTS = ['model.safetensors', 'diffusion_pytorch_model.safetensors'];
+/** What each part of a diffusers folder may consist of. */
 const FILES = {
   scheduler: ['scheduler_config.json'],
   tokenizer: ['vocab.json', 'merges.txt', 'special_tokens_map.json', 'tokenizer_config.json'],
-  text_encoder: ['config.json', ...WEIGHTS],
-  unet: ['config.json', ...WEIGHTS],
-  vae: ['config.json', ...WEIGHTS],
+  text_encoder: ['config.json', 'model.safetensors'],
+  unet: ['config.json', 'diffusion_pytorch_model.safetensors'],
+  vae: ['config.json', 'diffusion_pytorch_model.safetensors'],
 };
 
-/** True where a click may bring unpartitioned storage. */
-export const mayShare = () => window.parent !== window && 'StorageAccessHandle' in window;
+/**
+ * True where a click may bring storage beyond cookies. The class of the handle is not exposed; this
+ * method came with it (Chromium 125), and no browser without it is asked, since it might ask the person
+ * for nothing but cookies.
+ */
+export const mayShare = () =>
+  window.parent !== window && typeof document.hasUnpartitionedCookieAccess === 'function';
 
 /**
  * The files of a model folder, from the storage that all sites share.
@@ -30,7 +34,9 @@ export async function sharedModel(folder, signal) {
   } catch {
     return undefined;
   }
-  if (!handle?.caches) return undefined;
+  // Chromium 156 ends the frame's process at the first use of the handle where it blocks third-party
+  // cookies in general and this site was only given leave by the person; there this says false.
+  if (!handle || !(await document.hasUnpartitionedCookieAccess())) return undefined;
   const cache = await handle.caches.open(CACHE);
   const index = await file(cache, new URL('model_index.json', folder), signal);
   if (!index) return undefined;
@@ -39,9 +45,9 @@ export async function sharedModel(folder, signal) {
   const blobs = await Promise.all(paths.map((path) => file(cache, new URL(path, folder), signal)));
   const found = paths.map((path, i) => [path, blobs[i]]).filter(([, blob]) => blob);
   // Split into many files, or of another layout: the SDK finds its way by the address.
-  const whole = ['unet', 'vae', 'text_encoder'].every((part) =>
-    WEIGHTS.some((name) => found.some(([path]) => path === `${part}/${name}`)),
-  );
+  const weights = paths.filter((path) => path.endsWith('.safetensors'));
+  const whole =
+    weights.length === 3 && weights.every((path) => found.some(([one]) => one === path));
   return whole ? new Map([['model_index.json', index], ...found]) : undefined;
 }
 

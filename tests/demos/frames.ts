@@ -52,6 +52,7 @@ export class Sites {
   readonly around: string;
   readonly pages = new Map<string, PageAround>();
   readonly #servers: readonly Server[];
+  readonly #folders: string[] = [];
 
   private constructor(browser: Browser, site: Server, host: Server) {
     const port = (server: Server) => (server.address() as AddressInfo).port;
@@ -98,13 +99,16 @@ export class Sites {
         '--disable-features=HttpsUpgrades,MediaRouter,OptimizationHints,NetworkTimeServiceQuerying,PreconnectToSearch,Translate',
       ],
     });
-    context.on('close', () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
+    this.#folders.push(folder);
     return context;
   }
 
   async close(): Promise<void> {
     await this.browser.close();
     for (const server of this.#servers) server.close();
+    // The browser is still writing its last when it says that it has closed.
+    for (const folder of this.#folders)
+      rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
   }
 
   /** Opens a page around, and waits for the frame in it. */
