@@ -6,6 +6,7 @@ import type { Sampler, Schedule, StepOptions, StepResult } from './sampler.ts';
 import { weightedSum } from './tensor.ts';
 import { limitPrediction, thresholdDefaults } from './threshold.ts';
 import { spacedTimesteps } from './timesteps.ts';
+import { torchSqrt } from './torch-sqrt.ts';
 
 const f = Math.fround;
 
@@ -70,9 +71,9 @@ class DDIM implements Sampler {
 
     const eta = options.eta ?? 0;
     const variance = f(f(f(1 - previous) / f(1 - product)) * f(1 - f(product / previous)));
-    const deviation = f(f(eta) * f(Math.sqrt(variance)));
-    const direction = f(Math.sqrt(f(f(1 - previous) - f(deviation * deviation))));
-    let prev = weightedSum([f(Math.sqrt(previous)), x0], [direction, noise]);
+    const deviation = f(f(eta) * torchSqrt(variance));
+    const direction = torchSqrt(f(f(1 - previous) - f(deviation * deviation)));
+    let prev = weightedSum([torchSqrt(previous), x0], [direction, noise]);
     if (eta > 0) prev = weightedSum([1, prev], [deviation, drawNoise(options)]);
     return { prev, denoised: x0 };
   }

@@ -7,6 +7,7 @@ import { indexOf } from './step-index.ts';
 import { weightedSum } from './tensor.ts';
 import { limitPrediction, thresholdDefaults } from './threshold.ts';
 import { spacedTimesteps } from './timesteps.ts';
+import { torchSqrt } from './torch-sqrt.ts';
 
 const f = Math.fround;
 
@@ -69,8 +70,8 @@ class DDPM implements Sampler {
       this.#config,
       options.shape,
     );
-    const ofOriginal = f(f(f(Math.sqrt(previous)) * stepBeta) / betaProduct);
-    const ofSample = f(f(f(Math.sqrt(stepAlpha)) * betaPrevious) / betaProduct);
+    const ofOriginal = f(f(torchSqrt(previous) * stepBeta) / betaProduct);
+    const ofSample = f(f(torchSqrt(stepAlpha) * betaPrevious) / betaProduct);
     let prev = weightedSum([ofOriginal, x0], [ofSample, sample]);
     if (t > 0) {
       const variance = Math.max(f(f(betaPrevious / betaProduct) * stepBeta), 1e-20);
@@ -89,9 +90,9 @@ class DDPM implements Sampler {
       case 'fixed_small_log':
         return f(Math.exp(f(0.5 * f(Math.log(posterior)))));
       case 'fixed_large':
-        return f(Math.sqrt(beta));
+        return torchSqrt(beta);
       default:
-        return f(Math.sqrt(f(posterior)));
+        return torchSqrt(f(posterior));
     }
   }
 }

@@ -17,6 +17,7 @@ import {
 import { logarithms, sigmaDefaults, sigmaTable, sigmaToTimestep } from './sigmas.ts';
 import { difference, divided, weightedSum } from './tensor.ts';
 import { torchExp, torchLog } from './torch-math.ts';
+import { torchSqrt } from './torch-sqrt.ts';
 
 const f = Math.fround;
 
@@ -93,7 +94,7 @@ class DPMSDE extends SigmaSampler {
 
     const [from, to] = [sigmaAt(time), sigmaAt(target)];
     const up = Math.min(to, ancestralSplit(from, to).up);
-    const down = f(Math.sqrt(f(f(to * to) - f(up * up))));
+    const down = torchSqrt(f(f(to * to) - f(up * up)));
     const downTime = timeOf(down);
     const moved = weightedSum(
       [f(sigmaAt(downTime) / from), start],
@@ -108,7 +109,7 @@ class DPMSDE extends SigmaSampler {
   /** The Brownian motion from one σ down to another, as standard normal noise. */
   #noise(from: number, to: number, options: StepOptions): Float32Array {
     this.#trees ??= this.#plant(options);
-    const scale = -f(Math.sqrt(Math.abs(f(to - from))));
+    const scale = -torchSqrt(Math.abs(f(to - from)));
     const parts = this.#trees.map((tree) => tree.increment(to, from));
     const noise = new Float32Array(parts.reduce((count, part) => count + part.length, 0));
     parts.forEach((part, i) => noise.set(part, i * part.length));

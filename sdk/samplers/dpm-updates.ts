@@ -1,6 +1,7 @@
 import type { Point } from './solver.ts';
 import { weightedSum } from './tensor.ts';
 import { torchExp } from './torch-math.ts';
+import { torchSqrt } from './torch-sqrt.ts';
 
 const f = Math.fround;
 
@@ -87,7 +88,7 @@ const WEIGHTS: Readonly<Record<Algorithm, (from: Point, to: Point, h: number) =>
       midpoint: f(0.5 * first),
       heun: f(to.alpha * f(f(decay / -twice) + 1)),
       d2: f(to.alpha * f(f(f(decay - twice) / f(twice * twice)) - 0.5)),
-      noise: f(to.sigma * f(Math.sqrt(decay))),
+      noise: f(to.sigma * torchSqrt(decay)),
     };
   },
   'sde-dpmsolver': (from, to, h) => {
@@ -99,7 +100,7 @@ const WEIGHTS: Readonly<Record<Algorithm, (from: Point, to: Point, h: number) =>
       midpoint: -first,
       heun: -f(2 * f(to.sigma * f(f(growth / h) - 1))),
       d2: NaN, // there is no third order
-      noise: f(to.sigma * f(Math.sqrt(f(torchExp(f(2 * h)) - 1)))),
+      noise: f(to.sigma * torchSqrt(f(torchExp(f(2 * h)) - 1))),
     };
   },
 };

@@ -7,6 +7,7 @@ import { sigmaPath, SigmaSampler } from './sigma-sampler.ts';
 import { sigmaDefaults, sigmaTable } from './sigmas.ts';
 import { difference, divided, scaled, weightedSum } from './tensor.ts';
 import { torchLog } from './torch-math.ts';
+import { torchSqrt } from './torch-sqrt.ts';
 
 const f = Math.fround;
 
@@ -58,7 +59,7 @@ class Euler extends SigmaSampler {
     const gamma = churned ? Math.min(sChurn / (this.sigmas.length - 1), Math.SQRT2 - 1) : 0;
     const sigmaHat = f(sigma * f(gamma + 1));
     if (gamma > 0) {
-      const extra = f(Math.sqrt(f(f(sigmaHat * sigmaHat) - f(sigma * sigma))));
+      const extra = torchSqrt(f(f(sigmaHat * sigmaHat) - f(sigma * sigma)));
       sample = weightedSum([1, sample], [extra, scaled(drawNoise(options), sNoise)]);
     }
     // diffusers converts v at the σ before churn.

@@ -1,5 +1,6 @@
 import { SDError } from '../errors.ts';
 import { fma32 } from '../random/float32.ts';
+import { torchSqrt } from './torch-sqrt.ts';
 
 const f = Math.fround;
 
@@ -101,7 +102,7 @@ function cumulativeAlphas(betas: Float32Array): Float32Array {
 
 /** "Common Diffusion Noise Schedules and Sample Steps are Flawed", algorithm 1: ᾱ ends at 0. */
 function rescaleZeroTerminalSnr(betas: Float32Array): Float32Array {
-  const roots = cumulativeAlphas(betas).map(Math.sqrt);
+  const roots = cumulativeAlphas(betas).map(torchSqrt);
   const first = roots[0];
   const last = roots[roots.length - 1];
   const stretch = f(first / f(first - last));

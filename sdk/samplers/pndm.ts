@@ -5,6 +5,7 @@ import { mixNoise, predictNoise, predictOriginal, rates } from './prediction.ts'
 import type { Sampler, Schedule, StepResult } from './sampler.ts';
 import { divided, scaled, sum, weightedSum } from './tensor.ts';
 import { spacedTimesteps } from './timesteps.ts';
+import { torchSqrt } from './torch-sqrt.ts';
 
 const f = Math.fround;
 
@@ -132,10 +133,9 @@ class PNDM implements Sampler {
     const betaProduct = f(1 - product);
     const { alpha, sigma } = rates(product);
     const noise = predictNoise(this.#config.prediction_type, output, sample, alpha, sigma);
-    const ofSample = f(Math.sqrt(f(previous / product)));
+    const ofSample = torchSqrt(f(previous / product));
     const denominator = f(
-      f(product * f(Math.sqrt(f(1 - previous)))) +
-        f(Math.sqrt(f(f(product * betaProduct) * previous))),
+      f(product * torchSqrt(f(1 - previous))) + torchSqrt(f(f(product * betaProduct) * previous)),
     );
     const moved = divided(scaled(noise, f(previous - product)), denominator);
     return weightedSum([ofSample, sample], [-1, moved]);

@@ -1,4 +1,5 @@
 import { divided, weightedSum } from './tensor.ts';
+import { torchSqrt } from './torch-sqrt.ts';
 
 const f = Math.fround;
 
@@ -53,7 +54,7 @@ export function predictOriginalK(
   if (type === 'v_prediction') {
     const squared = f(f(sigma * sigma) + 1);
     const scaledSample = divided(x, squared);
-    const coefficient = f(-sigma / f(Math.sqrt(squared)));
+    const coefficient = f(-sigma / torchSqrt(squared));
     return weightedSum([coefficient, output], [1, scaledSample]);
   }
   return weightedSum([1, x], [-sigma, output]);
@@ -61,7 +62,7 @@ export function predictOriginalK(
 
 /** α and σ of a picture whose cumulative product of alphas is `alphaProduct`. */
 export function rates(alphaProduct: number): { alpha: number; sigma: number } {
-  return { alpha: f(Math.sqrt(alphaProduct)), sigma: f(Math.sqrt(f(1 - alphaProduct))) };
+  return { alpha: torchSqrt(alphaProduct), sigma: torchSqrt(f(1 - alphaProduct)) };
 }
 
 /** `alpha·original + sigma·noise` */

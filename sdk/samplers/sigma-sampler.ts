@@ -5,6 +5,7 @@ import type { SigmaRules } from './sigmas.ts';
 import { StepIndex } from './step-index.ts';
 import { divided, weightedSum } from './tensor.ts';
 import { fractionalTimesteps, type SpacingConfig } from './timesteps.ts';
+import { torchSqrt } from './torch-sqrt.ts';
 
 const f = Math.fround;
 
@@ -94,14 +95,14 @@ export abstract class SigmaSampler implements Sampler {
 
 /** √(σ² + 1): the deviation of a sample of unit-variance latents at σ. */
 export function unitScale(sigma: number): number {
-  return f(Math.sqrt(f(f(sigma * sigma) + 1)));
+  return torchSqrt(f(f(sigma * sigma) + 1));
 }
 
 /** How far an ancestral step goes down from `from`, and how much noise brings it up to `to`. */
 export function ancestralSplit(from: number, to: number): { up: number; down: number } {
   const [fromSquared, toSquared] = [f(from * from), f(to * to)];
-  const up = f(Math.sqrt(f(f(toSquared * f(fromSquared - toSquared)) / fromSquared)));
-  const down = f(Math.sqrt(f(toSquared - f(up * up))));
+  const up = torchSqrt(f(f(toSquared * f(fromSquared - toSquared)) / fromSquared));
+  const down = torchSqrt(f(toSquared - f(up * up)));
   return { up, down };
 }
 

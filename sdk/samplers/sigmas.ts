@@ -1,12 +1,13 @@
 import { betaQuantile } from './beta-quantile.ts';
 import { numpyLog } from './numpy-log.ts';
 import { linspace } from './timesteps.ts';
+import { torchSqrt } from './torch-sqrt.ts';
 
 const f = Math.fround;
 
 /** σ = √((1−ᾱ)/ᾱ) for each training timestep, ascending, in f32. */
 export function sigmaTable(alphasCumprod: Float32Array): Float32Array {
-  return alphasCumprod.map((product) => Math.sqrt(f(f(1 - product) / product)));
+  return alphasCumprod.map((product) => torchSqrt(f(f(1 - product) / product)));
 }
 
 /** `numpy.interp(t, [0, 1, …], table)`: σ at fractional timesteps, in f64. */

@@ -15,6 +15,7 @@ import { weightedSum } from './tensor.ts';
 import { limitPrediction, type LimitConfig } from './threshold.ts';
 import { torchLog } from './torch-math.ts';
 import { linspace, roundHalfEven, trailingTimesteps } from './timesteps.ts';
+import { torchSqrt } from './torch-sqrt.ts';
 
 const f = Math.fround;
 
@@ -99,7 +100,7 @@ export abstract class SolverSampler implements Sampler {
 }
 
 function pointAt(sigma: number): Point {
-  const alpha = f(1 / f(Math.sqrt(f(f(sigma * sigma) + 1))));
+  const alpha = f(1 / torchSqrt(f(f(sigma * sigma) + 1)));
   const scaled = f(sigma * alpha);
   return { alpha, sigma: scaled, lambda: f(torchLog(alpha) - torchLog(scaled)) };
 }

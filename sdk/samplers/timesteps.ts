@@ -33,9 +33,7 @@ export function fractionalTimesteps(config: SpacingConfig, steps: number): numbe
   const train = config.num_train_timesteps;
   switch (config.timestep_spacing) {
     case 'linspace':
-      return linspace(0, train - 1, steps)
-        .reverse()
-        .map(Math.fround);
+      return linspace(0, train - 1, steps).reverse();
     case 'leading': {
       const stride = Math.floor(train / steps);
       return Array.from(

@@ -7,7 +7,7 @@ import { createSampler } from '../../sdk/samplers/index.ts';
 import { run } from './golden-samplers.ts';
 import { parsePythonJson } from './python-json.ts';
 
-for (const file of ['schedulers', 'sde']) {
+for (const file of ['schedulers', 'schedulers-random', 'sde']) {
   test(`every sampler walks as diffusers' does (${file})`, async () => {
     const path = new URL(`../fixtures/golden/${file}.json.gz`, import.meta.url);
     const failures: string[] = [];

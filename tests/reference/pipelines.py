@@ -305,6 +305,10 @@ def main(path):
             options.pop("steps")
         runs.append({"name": name, **run(options)})
         print(name, flush=True)
+    write(path, runs)
+
+
+def write(path, runs):
     result = {
         "text_encoder": TEXT,
         "text_encoder_2": TEXT_2,
@@ -323,8 +327,9 @@ def main(path):
         "mask": MASK,
         "runs": runs,
     }
-    with gzip.GzipFile(path, "wb", mtime=0) as file:
-        file.write(json.dumps(result, separators=(",", ":")).encode())
+    text = json.dumps(result, separators=(",", ":")).encode()
+    with open(path, "wb") as file:
+        file.write(gzip.compress(text, mtime=0) if path.endswith(".gz") else text)
 
 
 if __name__ == "__main__":
