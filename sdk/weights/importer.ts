@@ -2,8 +2,9 @@ import { storedAs, type PackedParam, type WeightDtype } from '../backends/backen
 import { SDError } from '../errors.ts';
 import type { ParameterTable } from './check.ts';
 import { toFloat16, toFloat32 } from './dtype.ts';
+import { tooLarge } from './half.ts';
 import { packTensor, type Values } from './pack.ts';
-import { isWeightDType, type ReadOptions, type TensorReader } from './tensor.ts';
+import { byteLength, isWeightDType, type ReadOptions, type TensorReader } from './tensor.ts';
 
 /** A packed parameter fresh from its file. */
 export interface PackedParameter extends PackedParam {
@@ -26,22 +27,21 @@ export async function* packParameters(
   names: Iterable<string> = table.keys(),
   options: ReadOptions = {},
 ): AsyncIterable<PackedParameter> {
-  for await (const tensor of reader.tensors(names, options)) {
+  const storage = storedAs(dtype);
+  const halves = (name: string): boolean => storage(table.get(name)!) === 'f16';
+  for await (const tensor of reader.tensors(names, { ...options, halves })) {
     const { name, dtype: from, bytes } = tensor;
     if (!isWeightDType(from))
       throw new SDError('WEIGHTS_MISMATCH', `${name} is ${from}, which holds no weights.`);
     const { kind, shape } = table.get(name)!;
-    const stored = storedAs(dtype)({ kind, shape });
+    const stored = storage({ kind, shape });
     const values: Values = stored === 'f16' ? toFloat16(bytes, from) : toFloat32(bytes, from);
     const packed = packTensor({ name, kind, shape }, values, stored);
     const codes = values instanceof Uint16Array ? values : packed.scales;
     // The file may hold infinities of its own; what was finite must stay so.
     if (codes && hasInfinity(codes) && toFloat32(bytes, from).every(Number.isFinite))
-      throw new SDError(
-        'INVALID_FILE',
-        `${name} holds values beyond 65504, the largest of f16. Load the model with dtype 'f32'.`,
-      );
-    yield { ...packed, fileBytes: bytes.length };
+      throw tooLarge(name);
+    yield { ...packed, fileBytes: byteLength(reader.info(name)!) };
   }
 }
 

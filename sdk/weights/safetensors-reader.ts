@@ -1,8 +1,10 @@
 import { SDError } from '../errors.ts';
+import { readHalf } from './half.ts';
 import { headerLength, parseHeader, type SafetensorsHeader } from './safetensors.ts';
 import { Cursor, type ByteSource } from './source.ts';
 import {
   byteLength,
+  sizeOf,
   type RawTensor,
   type ReadOptions,
   type TensorInfo,
@@ -71,8 +73,14 @@ export class SafetensorsReader implements TensorReader {
     const cursor = new Cursor(this.#source, wanted, options.signal);
     try {
       for (const { name, dtype, shape, begin, end } of wanted) {
-        const bytes = await cursor.read(begin, end - begin, options.onBytes);
-        yield { name, dtype, shape, bytes };
+        if (dtype === 'F32' && options.halves?.(name)) {
+          const pieces = cursor.pieces(begin, end - begin);
+          const bytes = await readHalf(name, pieces, sizeOf(shape), options.onBytes);
+          yield { name, dtype: 'F16', shape, bytes };
+        } else {
+          const bytes = await cursor.read(begin, end - begin, options.onBytes);
+          yield { name, dtype, shape, bytes };
+        }
       }
     } finally {
       await cursor.close();

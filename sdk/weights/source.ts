@@ -152,15 +152,24 @@ export class Cursor {
     onBytes?: (count: number) => void,
   ): Promise<Uint8Array<ArrayBuffer>> {
     const out = new Uint8Array(length);
-    if (length === 0) return out;
-    await this.#seek(begin);
-    for (let filled = 0; filled < length;) {
-      const piece = await this.#next(length - filled);
+    let filled = 0;
+    for await (const piece of this.pieces(begin, length)) {
       out.set(piece, filled);
       filled += piece.length;
       onBytes?.(piece.length);
     }
     return out;
+  }
+
+  /** As {@link read}, in pieces as they come. */
+  async *pieces(begin: number, length: number): AsyncIterable<Uint8Array> {
+    if (length === 0) return;
+    await this.#seek(begin);
+    for (let left = length; left > 0;) {
+      const piece = await this.#next(left);
+      left -= piece.length;
+      yield piece;
+    }
   }
 
   /** Ends the stream. */

@@ -73,6 +73,11 @@ export interface RawTensor extends TensorInfo {
 
 export interface ReadOptions {
   readonly signal?: AbortSignal;
+  /**
+   * Tensors that are wanted as f16. Those of f32 may then come as such, rounded to nearest even;
+   * which of them do is up to the reader.
+   */
+  readonly halves?: (name: string) => boolean;
   /** Called with the size of every piece that arrives, in bytes. */
   readonly onBytes?: (count: number) => void;
 }

@@ -59,7 +59,12 @@ export function renamed(
         if (list) list.push(name);
         else users.set(origin.source, [name]);
       }
-      for await (const raw of reader.tensors(users.keys(), options)) {
+      const { halves } = options ?? {};
+      const below = halves && {
+        ...options,
+        halves: (source: string) => users.get(source)!.every((name) => halves(name)),
+      };
+      for await (const raw of reader.tensors(users.keys(), below ?? options)) {
         const list = users.get(raw.name)!;
         for (const name of list) yield change(name, raw, list.length > 1);
       }

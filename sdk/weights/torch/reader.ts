@@ -1,4 +1,5 @@
 import { SDError } from '../../errors.ts';
+import { readHalf } from '../half.ts';
 import { noTensor } from '../safetensors-reader.ts';
 import { Cursor, type ByteSource } from '../source.ts';
 import {
@@ -131,8 +132,15 @@ export class TorchReader implements TensorReader {
           starts.set(place, start);
         }
         const length = spanBytes(ref);
-        const span = await cursor.read(start + firstByte(ref), length, options.onBytes);
-        yield { name, dtype, shape, bytes: gather(ref, span) };
+        const begin = start + firstByte(ref);
+        if (dtype === 'F32' && options.halves?.(name) && isContiguous(ref)) {
+          const pieces = cursor.pieces(begin, length);
+          const bytes = await readHalf(name, pieces, sizeOf(shape), options.onBytes);
+          yield { name, dtype: 'F16', shape, bytes };
+        } else {
+          const span = await cursor.read(begin, length, options.onBytes);
+          yield { name, dtype, shape, bytes: gather(ref, span) };
+        }
       }
     } finally {
       await cursor.close();
@@ -169,19 +177,19 @@ function spanBytes({ dtype, shape, strides }: TensorRef): number {
   return (span * DTYPE_BITS.get(dtype)!) / 8;
 }
 
-/** The elements of a strided view in C order. */
-function gather(
-  { dtype, shape, strides }: TensorRef,
-  span: Uint8Array<ArrayBuffer>,
-): Uint8Array<ArrayBuffer> {
+function isContiguous({ shape, strides }: TensorRef): boolean {
   let expected = 1;
-  let contiguous = true;
   for (let i = shape.length - 1; i >= 0; i--) {
-    if (shape[i] !== 1 && strides[i] !== expected) contiguous = false;
+    if (shape[i] !== 1 && strides[i] !== expected) return false;
     expected *= shape[i];
   }
-  if (contiguous) return span;
+  return true;
+}
 
+/** The elements of a strided view in C order. */
+function gather(ref: TensorRef, span: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  if (isContiguous(ref)) return span;
+  const { dtype, shape, strides } = ref;
   const element = DTYPE_BITS.get(dtype)! / 8;
   const out = new Uint8Array(sizeOf(shape) * element);
   const index = new Array<number>(shape.length).fill(0);
