@@ -1,11 +1,14 @@
 /**
  * npm run bench:gpu -- [--weights f32|f16|i8] [--storage auto|f32|f16|f16x2] [--norm loader|apply]
- *                      [--small] [--step]
+ *                      [--small] [--step] [--ort FOLDER --model FOLDER [--ort-engine webgpu|cpu]]
  *
  * On whatever adapter there is: what WGSL can reach here (multiply-adds and copied bytes), then every
  * distinct product, convolution and attention of SD 1.5 and its VAE as a fraction of that, and with
- * --step a whole UNet step. Software adapters get --small: shapes a sixteenth as long, no step.
+ * --step a whole UNet step; with --ort (where `onnxruntime-node` was installed) and --model (a UNet that
+ * tests/bench/cpu_models.py wrote) that model here and in ONNX Runtime. Software adapters get --small: shapes a sixteenth as long, no step.
  */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { WeightDtype } from '../../sdk/backends/backend.ts';
 import { createWebGPUBackend, type WebGPUBackend } from '../../sdk/backends/webgpu/index.ts';
@@ -13,6 +16,7 @@ import type { Storage } from '../../sdk/backends/webgpu/layout.ts';
 import { parseUNetConfig, traceUNet } from '../../sdk/models/index.ts';
 import { builtInConfigs } from '../../sdk/weights/names/configs.ts';
 import { openGPU, readKernels } from '../parity/webgpu-device.ts';
+import { timeOrt } from './gpu-ort.ts';
 import { conv, linear, prepare, selfAttention, SHAPES, type Shape } from './shapes.ts';
 
 const { values } = parseArgs({
@@ -22,6 +26,9 @@ const { values } = parseArgs({
     norm: { type: 'string', default: 'loader' },
     small: { type: 'boolean' },
     step: { type: 'boolean' },
+    ort: { type: 'string' },
+    model: { type: 'string' },
+    'ort-engine': { type: 'string', default: 'webgpu' },
   },
 });
 
@@ -74,6 +81,20 @@ if (values.step) {
   const ms = await time(() => run.run());
   console.log(`\nUNet of SD 1.5 at 512², both halves of guidance: ${ms.toFixed(1)} ms a step`);
   run.dispose();
+}
+if (values.ort && values.model) {
+  const config = parseUNetConfig(
+    JSON.parse(readFileSync(join(values.model, 'config.json'), 'utf8')),
+  );
+  const { sampleSize: height } = config;
+  const graph = traceUNet(config, { batch: 1, height, width: height, tokens: 77 });
+  const run = await prepare(backend, { name: 'model', flops: 0, graph }, weights);
+  const ours = await time(() => run.run());
+  run.dispose();
+  const engine = values['ort-engine'] as 'webgpu' | 'cpu';
+  const theirs = await timeOrt(values.ort, join(values.model, 'onnx/model.onnx'), engine, time);
+  console.log(`\n${values.model}: ${ours.toFixed(1)} ms a run`);
+  console.log(`ONNX Runtime (${engine}): ${theirs.toFixed(1)} ms, ${(theirs / ours).toFixed(2)}×`);
 }
 await backend.dispose();
 process.exit(0);
