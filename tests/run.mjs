@@ -31,6 +31,8 @@ const suites = {
   // Safari's engine, as Debian builds it; and the site of the documentation.
   webkit: node('tests/webkit'),
   docs: node('tests/docs'),
+  // The apps of demos/frameworks/, installed and built: minutes.
+  frameworks: node('tests/frameworks'),
   // The packed package in every bundler, in one scratch project; and under every policy.
   matrix: node('tests/matrix', { atOnce: 1 }),
   csp: node('tests/csp'),
