@@ -14,8 +14,9 @@ async function otherOrigin() {
 function embed(origin) {
   const script = document.createElement('script');
   script.src = `${origin}/demos/embed/embed.js`;
-  script.dataset.prompt = 'a castle on mountains in the fog';
-  script.dataset.seed = '5';
+  script.dataset.prompt = 'a red lighthouse by the sea at dusk';
+  script.dataset.seed = '11';
+  script.dataset.guidanceScale = '5';
   script.dataset.steps = '20';
   find('#paste').textContent = script.outerHTML;
   script.addEventListener('load', () => listen(find('#frame iframe')));
