@@ -349,7 +349,8 @@ export class StableDiffusionElement extends Base {
       },
       onStep: (step) => {
         onStep?.(step);
-        if (step.preview && !stop.aborted) this.#view.preview(step.preview);
+        if (step.preview && !stop.aborted)
+          this.#view.preview(step.preview, this.alt ?? String(given.prompt ?? ''));
         this.#tell('step', step);
       },
     };

@@ -95,8 +95,9 @@ export class View {
   }
 
   /** The picture of a step. */
-  preview(picture: PixelImage): void {
+  preview(picture: PixelImage, alt: string): void {
     picture.toCanvas(this.#canvas);
+    this.#canvas.setAttribute('aria-label', alt);
     this.#show('canvas');
   }
 
@@ -151,6 +152,7 @@ export class View {
   /** To the last finished picture. */
   #back(): void {
     this.#result?.image.toCanvas(this.#canvas);
+    this.#canvas.setAttribute('aria-label', this.#image.alt);
     this.#show(this.#result ? 'canvas' : 'poster');
   }
 

@@ -174,6 +174,58 @@ describe('<stable-diffusion>', () => {
     early.remove();
   });
 
+  it('takes a function for its model, called at the first need', async () => {
+    const element = put({ prompt: 'a', src: '' });
+    let calls = 0;
+    element.model = async () => {
+      calls++;
+      await later(10);
+      return TINY;
+    };
+    await later(50);
+    equal(calls, 0);
+    equal((await element.generate({ steps: 1 })).seed, 5);
+    await element.generate({ steps: 1 });
+    equal(calls, 1);
+    element.model = (signal) =>
+      new Promise((_, fail) => signal.addEventListener('abort', () => fail(signal.reason)));
+    const run = element.generate().catch((error: SDError) => error.code);
+    await later(50);
+    element.abort();
+    equal(await run, 'ABORTED');
+    element.model = () => {
+      throw new Error('nothing here');
+    };
+    equal(await element.generate().catch((error: SDError) => error.code), 'INTERNAL');
+  });
+
+  it('is nothing that axe complains of: empty, at work, done, failed, disabled', async () => {
+    await import('/node_modules/axe-core/axe.min.js' as string);
+    const { axe } = window as unknown as {
+      axe: {
+        run(context: Element): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }>;
+      };
+    };
+    const complaints = async (when: string, element: Element) =>
+      (await axe.run(element)).violations.map(
+        ({ id, nodes }) => `${when}: ${id} ${nodes.map(({ html }) => html).join(' ')}`,
+      );
+    const element = put({ prompt: 'the lake' });
+    const found = await complaints('empty', element);
+    const run = element.generate({ steps: 1000 }).catch(() => {});
+    await next(element, 'step');
+    found.push(...(await complaints('at work', element)));
+    element.abort();
+    await run;
+    await element.generate();
+    found.push(...(await complaints('done', element)));
+    await element.generate({ steps: 0 }).catch(() => {});
+    found.push(...(await complaints('failed', element)));
+    element.disabled = true;
+    found.push(...(await complaints('disabled', element)));
+    equal(found, []);
+  });
+
   it('runs by itself only where it may, and holds still where motion is unwelcome', async () => {
     const connection = { saveData: true };
     Object.defineProperty(navigator, 'connection', { value: connection, configurable: true });
