@@ -81,7 +81,16 @@ const can = (name, schedule) => {
 const SPACINGS = ['Karras', 'Exponential', 'Beta', 'Align Your Steps'];
 const LAYOUTS = { timesteps: { timesteps: [999, 500, 1] }, sigmas: { sigmas: [14, 3, 0] } };
 
-export const samplersPage = () =>
+/** The contact sheets that tests/bench/sampler-sheets.ts drew, in the order of its table. */
+const sheets = (readme) =>
+  [...readme.matchAll(/\[([^\]]+)\]\(([\w-]+\.jpg)\)/g)]
+    .map(
+      ([, name, file]) =>
+        `### ${name}\n\n![${name} at 4, 8, 15, 25 and 50 steps](../../docs/samplers/${file})`,
+    )
+    .join('\n\n');
+
+export const samplersPage = (read) =>
   page(
     'Samplers',
     'Reference',
@@ -125,6 +134,12 @@ A schedule is written after the name: \`DPM++ 2M Karras\`, \`Euler Exponential\`
 - **Heun**, **DPM2**, **DPM2 a**, **DPM++ SDE**: two evaluations of the UNet for each step.
 - **LCM**, **TCD**: for models that were distilled for them, 1 to 8 steps: see
   [few-step models](../../docs/guide/few-steps.md).
+
+## What they draw
+
+Two prompts on the landscapes model, at 4, 8, 15, 25 and 50 steps from the left, guidance 4.
+
+${sheets(read('docs/samplers/README.md'))}
 `,
   );
 
