@@ -25,7 +25,10 @@ export interface LoadOptions {
   weights?: 'ema' | 'raw';
   /** What the model predicts, where a single file is read wrongly. */
   predictionType?: 'epsilon' | 'v_prediction';
-  /** Parts from other places, such as `{ vae: 'https://…/vae.safetensors' }`. */
+  /**
+   * Parts from other places, such as `{ vae: 'https://…/vae.safetensors' }`. `preview` is an autoencoder
+   * for previews alone, such as TAESD, which `preview: 'vae'` then shows instead of the whole VAE.
+   */
   parts?: Partial<Record<PartName, ModelSource>>;
   /** LoRA files to merge into the weights, as many as you like. */
   loras?: readonly LoraOption[];
@@ -74,7 +77,7 @@ export function loadRequest(source: ModelSource, options: LoadOptions): LoadRequ
   check('memory', memory, ['normal', 'low']);
   check('predictionType', predictionType, [undefined, 'epsilon', 'v_prediction']);
   for (const part of Object.keys(parts))
-    check('a name in parts', part, ['text_encoder', 'text_encoder_2', 'unet', 'vae']);
+    check('a name in parts', part, ['text_encoder', 'text_encoder_2', 'unet', 'vae', 'preview']);
   check('busy', options.busy ?? 'queue', ['queue', 'abort']);
   if (threads !== undefined && (!Number.isInteger(threads) || threads < 1 || threads > 64))
     throw new SDError('INVALID_OPTION', `threads must be an integer from 1 to 64, not ${threads}.`);

@@ -6,7 +6,7 @@ import type { Progress } from './progress.ts';
 
 /** Whose random generator the noise comes from; the same seed gives other noise in each. */
 export type RandomKind = 'torch' | 'cuda' | 'numpy';
-/** How a step's picture is shown: not at all, from the latents by a linear map, or by the VAE. */
+/** How a step's picture is shown: not at all, from the latents by a linear map, or by the VAE (or the `preview` part). */
 export type PreviewKind = 'none' | 'rgb' | 'vae';
 /** Whether a step shows the clean picture it predicts, or the noisy one it left. */
 export type PreviewState = 'denoised' | 'noisy';

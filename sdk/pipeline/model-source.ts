@@ -3,7 +3,7 @@ import type { Param } from '../graph/index.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
 
 /** Parts of a model that hold weights, by diffusers' names. */
-export type PartName = 'text_encoder' | 'text_encoder_2' | 'unet' | 'vae';
+export type PartName = 'text_encoder' | 'text_encoder_2' | 'unet' | 'vae' | 'preview';
 
 /** Where a model's configs, tokenizers and weights come from: a folder, a file, the cache. */
 export interface ModelSource {

@@ -38,6 +38,8 @@ export class Pipeline {
   readonly #text: TextEncoders;
   readonly #unet: UNet;
   readonly #vae: Autoencoder;
+  /** What previews are decoded with: the VAE, or a smaller one beside it. */
+  readonly #previewVae: Autoencoder;
   readonly #scheduler: SchedulerConfig;
   /** SDXL: a missing negative prompt is zeros rather than the encoding of "". */
   readonly #zerosForNothing: boolean;
@@ -48,6 +50,7 @@ export class Pipeline {
     text: TextEncoders,
     unet: UNet,
     vae: Autoencoder,
+    previewVae: Autoencoder,
     scheduler: SchedulerConfig,
     zerosForNothing: boolean,
     isRefiner: boolean,
@@ -56,6 +59,7 @@ export class Pipeline {
     this.#text = text;
     this.#unet = unet;
     this.#vae = vae;
+    this.#previewVae = previewVae;
     this.#scheduler = scheduler;
     this.#zerosForNothing = zerosForNothing;
     this.#isRefiner = isRefiner;
@@ -85,6 +89,10 @@ export class Pipeline {
       const timeIds = isRefiner ? 5 : 6;
       const unet = await keep(UNet.load(source, backend, { ...options, timeIds }));
       const vae = await keep(Autoencoder.load(source, backend, options));
+      const previewVae = source.has('preview')
+        ? await keep(Autoencoder.load(source, backend, { ...options, part: 'preview' }))
+        : vae;
+      checkPreview(previewVae.model, vae.model);
       if (text.contextDim !== unet.config.contextDim)
         throw new SDError(
           'INVALID_MODEL',
@@ -92,7 +100,8 @@ export class Pipeline {
         );
       const isXl = source.has('text_encoder_2');
       const zeros = isXl && modelIndex.force_zeros_for_empty_prompt !== false;
-      return new Pipeline(backend, text, unet, vae, scheduler as SchedulerConfig, zeros, isRefiner);
+      const config = scheduler as SchedulerConfig;
+      return new Pipeline(backend, text, unet, vae, previewVae, config, zeros, isRefiner);
     } catch (error) {
       for (const part of loaded) part.dispose();
       throw error;
@@ -169,9 +178,9 @@ export class Pipeline {
     };
   }
 
-  /** Decodes latents outside of a run, as previews do. NCHW of `shape` to `[pictures, 3, H, W]`. */
+  /** Decodes latents outside of a run, for previews. NCHW of `shape` to `[pictures, 3, H, W]`. */
   decode(latents: Float32Array, shape: LatentShape, signal?: AbortSignal): Promise<Float32Array> {
-    return this.#vae.decode(latents, shape, { signal });
+    return this.#previewVae.decode(latents, shape, { signal });
   }
 
   /** One pass: from noise or a picture to latents. */
@@ -251,7 +260,17 @@ export class Pipeline {
     this.#text.dispose();
     this.#unet.dispose();
     this.#vae.dispose();
+    if (this.#previewVae !== this.#vae) this.#previewVae.dispose();
   }
+}
+
+/** @throws SDError INVALID_MODEL where the two do not share their latents */
+function checkPreview(preview: VaeModel, vae: VaeModel): void {
+  if (preview.latentChannels !== vae.latentChannels || preview.scale !== vae.scale)
+    throw new SDError(
+      'INVALID_MODEL',
+      `The autoencoder for previews has ${preview.latentChannels} latent channels at 1/${preview.scale} of the size, the model's VAE ${vae.latentChannels} at 1/${vae.scale}: they do not belong together.`,
+    );
 }
 
 function generatorOf(job: Job): Generator {

@@ -15,7 +15,7 @@ export type PartSource =
  * A checkpoint with some of its parts taken from other places: the UNet of one model over the text
  * encoder and VAE of another, or a VAE of its own file. A file may also be a whole checkpoint, of
  * which the part is taken. Configs of a part from a folder replace those of the checkpoint, and so
- * does that of a tiny autoencoder (TAESD) in a file.
+ * does that of a tiny autoencoder (TAESD) in a file. `preview` is one more part, for previews alone.
  */
 export function withParts(
   base: Checkpoint,
@@ -38,14 +38,20 @@ export function withParts(
   };
   return {
     ...base,
+    components: parts.has('preview')
+      ? new Map([
+          ...base.components,
+          ['preview', { library: 'diffusers', type: 'AutoencoderTiny' }],
+        ])
+      : base.components,
     async config(component) {
       const part = parts.get(component);
-      if (part?.kind === 'file' && component === 'vae') {
+      if (part?.kind === 'file' && (component === 'vae' || component === 'preview')) {
         const found = await part.remember('config.json', async () =>
           JSON.stringify(taesdConfig(await tensors(component)) ?? null),
         );
         const config = JSON.parse(found!) as Record<string, unknown> | null;
-        return config ?? base.config(component);
+        return config ?? base.config('vae');
       }
       if (part?.kind !== 'folder') return base.config(component);
       const path = (await part.files.has('config.json')) ? '' : `${component}/`;

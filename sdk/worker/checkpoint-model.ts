@@ -32,12 +32,19 @@ export interface CheckpointModel extends ModelSource {
   totalBytes(): Promise<number>;
 }
 
-const KINDS = { unet: 'unet', vae: 'vae', text_encoder: 'text', text_encoder_2: 'text' } as const;
+const KINDS = {
+  unet: 'unet',
+  vae: 'vae',
+  preview: 'vae',
+  text_encoder: 'text',
+  text_encoder_2: 'text',
+} as const;
 
 /** Of a single file, what belongs to each part. */
 const PREFIXES = {
   unet: /^model\.diffusion_model\./,
   vae: /^first_stage_model\./,
+  preview: /^first_stage_model\./,
   text_encoder: /^(cond_stage_model\.|conditioner\.embedders\.0\.)/,
   text_encoder_2: /^conditioner\.embedders\.(1\.|0\.model\.)/,
 } as const;

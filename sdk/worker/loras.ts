@@ -109,7 +109,7 @@ function usesOf(
   part: PartName,
   params: ReadonlyMap<string, Param>,
 ): LoraUse[] {
-  if (part === 'vae') return [];
+  if (part === 'vae' || part === 'preview') return [];
   const uses: LoraUse[] = [];
   for (const { file, parsed, unet, text } of worn) {
     const own = file.tensors.filter(({ name }) => loraPart(name) === part);
@@ -122,4 +122,4 @@ function usesOf(
 }
 
 const namesOf = (lora: Lora, part: PartName): string[] =>
-  part === 'vae' ? [] : [...(lora.get(part)?.keys() ?? [])];
+  part === 'vae' || part === 'preview' ? [] : [...(lora.get(part)?.keys() ?? [])];

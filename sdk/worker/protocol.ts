@@ -45,7 +45,7 @@ export type Dtype = 'f32' | 'f16' | 'i8';
 export type Memory = 'normal' | 'low';
 
 /** Parts of a model that hold weights, by diffusers' names. */
-export type PartName = 'text_encoder' | 'text_encoder_2' | 'unet' | 'vae';
+export type PartName = 'text_encoder' | 'text_encoder_2' | 'unet' | 'vae' | 'preview';
 
 /** Where a model is: a folder on a server, or one that a person opened. */
 export type ModelLocation =

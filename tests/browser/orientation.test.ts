@@ -36,7 +36,9 @@ async function photograph(orientation: number): Promise<Blob> {
 
 describe('a photograph is taken as it is seen', () => {
   let sd: StableDiffusion;
-  before(async () => (sd = await StableDiffusion.load(TINY, { backend: 'wasm', keep: false })));
+  before(async () => {
+    sd = await StableDiffusion.load(TINY, { backend: 'wasm', keep: false });
+  });
   after(() => sd.dispose());
 
   for (const [orientation, corners] of Object.entries(UPRIGHT))

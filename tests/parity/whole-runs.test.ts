@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 import { isSDError } from '../../sdk/errors.ts';
 import type { Picture } from '../../sdk/image.ts';
 import { validateOptions, type GenerateOptions } from '../../sdk/options.ts';
@@ -10,6 +12,7 @@ import {
   writePngText,
 } from '../../sdk/parameters.ts';
 import { generate } from '../../sdk/pipeline/generate.ts';
+import { Previewer } from '../../sdk/pipeline/preview.ts';
 import { TorchGenerator } from '../../sdk/random/index.ts';
 import { pipelineOf } from '../support/landscapes.ts';
 import { decodePng, encodePng } from '../support/png-file.ts';
@@ -164,6 +167,31 @@ test('tokens are counted as the model takes them', () => {
   const bare = pipeline.countTokens('red lake', 'a1111').tokens;
   assert.equal(pipeline.countTokens('(red:1.2) [lake:lake:0.5]<lora:x:1>', 'a1111').tokens, bare);
   assert.equal(pipeline.countTokens('a BREAK b', 'a1111').chunks, 2);
+});
+
+test('TAESD beside a whole VAE draws the previews, and nothing else', async () => {
+  const at = new URL('../fixtures/checkpoints/taesd/taesd_decoder.pth.gz', import.meta.url);
+  const file = new Blob([gunzipSync(readFileSync(at))]);
+  const taesd = { kind: 'files', files: [{ path: 'taesd_decoder.pth', file }] } as const;
+  const drawn = async (parts: Parameters<typeof pipelineOf>[3]) => {
+    const own = await pipelineOf(folder, backend, {}, parts);
+    const previewer = new Previewer(own);
+    const shown: (Picture | undefined)[] = [];
+    const { request } = validateOptions({ prompt: 'the lake', steps: 2, seed: 7, sampler: 'DDIM' });
+    const { pictures } = await generate(
+      own,
+      { ...request, image: undefined, mask: undefined },
+      { onStep: async (event) => void shown.push(await previewer.show('vae', event)) },
+    );
+    own.dispose();
+    return { picture: pictures[0], shown };
+  };
+  const whole = await drawn({});
+  const both = await drawn({ preview: taesd });
+  const tiny = await drawn({ vae: taesd });
+  assert.deepEqual(both.picture, whole.picture);
+  assert.deepEqual(both.shown, tiny.shown);
+  assert.notDeepEqual(both.shown, whole.shown);
 });
 
 test('what only the model can refuse is refused in a sentence, and it draws on', async () => {

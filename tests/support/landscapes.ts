@@ -3,6 +3,7 @@ import type { Backend } from '../../sdk/backends/backend.ts';
 import { Pipeline } from '../../sdk/pipeline/pipeline.ts';
 import { checkpointModel } from '../../sdk/worker/checkpoint-model.ts';
 import { openCheckpoint } from '../../sdk/worker/open-checkpoint.ts';
+import type { LoadRequest } from '../../sdk/worker/protocol.ts';
 
 /**
  * A diffusers folder, loaded in Node as the worker loads it; `folder` ends in a slash.
@@ -12,6 +13,7 @@ export async function pipelineOf(
   folder: URL,
   backend: Backend,
   edits: Readonly<Record<string, (file: Buffer) => Uint8Array | string>> = {},
+  parts: LoadRequest['parts'] = {},
 ): Promise<Pipeline> {
   const files = (readdirSync(folder, { recursive: true }) as string[])
     .filter((path) => /\.\w+$/.test(path))
@@ -20,7 +22,10 @@ export async function pipelineOf(
       return { path, file: new Blob([(edits[path]?.(bytes) ?? bytes) as BlobPart]) };
     });
   const model = { kind: 'files', files } as const;
-  const checkpoint = await openCheckpoint({ model, variant: undefined }, { merges: 'unused:' });
+  const checkpoint = await openCheckpoint(
+    { model, variant: undefined, parts },
+    { merges: 'unused:' },
+  );
   const wasm = new URL('../../build/wasm/tokenizer.wasm', import.meta.url);
   const tokenizer = await WebAssembly.compile(readFileSync(wasm));
   return Pipeline.load(checkpointModel(checkpoint, { tokenizer }), backend, { dtype: 'f32' });
