@@ -1,10 +1,9 @@
 import { defineSampler } from './define.ts';
-import { geometricMiddle, kdpm2Defaults, kdpm2Path, type KDPM2Config } from './kdpm2.ts';
+import { geometricMiddle, kdpm2Defaults, MidpointSampler, type KDPM2Config } from './kdpm2.ts';
 import { drawNoise } from './noise.ts';
-import { predictOriginalK } from './prediction.ts';
-import type { Schedule, StepOptions, StepResult } from './sampler.ts';
-import { ancestralSplit, SigmaSampler, unitScale } from './sigma-sampler.ts';
-import { difference, divided, weightedSum } from './tensor.ts';
+import type { Schedule, StepOptions } from './sampler.ts';
+import { ancestralSplit } from './sigma-sampler.ts';
+import { weightedSum } from './tensor.ts';
 
 const f = Math.fround;
 
@@ -17,49 +16,22 @@ export const kdpm2Ancestral = defineSampler({
 });
 
 /** k-diffusion's "DPM2 a": DPM2 to a σ below the next, then noise up to it. */
-class KDPM2Ancestral extends SigmaSampler {
-  override readonly order = 2;
-  readonly #predictionType: string;
-  readonly #middles: readonly number[];
-  #start: Float32Array | undefined;
-
+class KDPM2Ancestral extends MidpointSampler {
   constructor(config: KDPM2Config, schedule: Schedule) {
-    const { path, middles } = kdpm2Path(config, schedule, (sigma, next) =>
+    super(config, schedule, (sigma, next) =>
       geometricMiddle(sigma, ancestralSplit(sigma, next).down),
     );
-    super(path, config.timestep_spacing);
-    this.#predictionType = config.prediction_type;
-    this.#middles = middles;
   }
 
-  override scaleModelInput(sample: Float32Array, t: number): Float32Array {
-    const index = this.index.at(t);
-    const sigma = this.#start ? this.#middles[index >> 1] : this.sigmas[index];
-    return divided(sample, unitScale(sigma));
-  }
-
-  step(
-    modelOutput: Float32Array,
-    t: number,
-    sample: Float32Array,
+  protected override finish(
+    start: Float32Array,
+    derivative: Float32Array,
+    sigma: number,
+    next: number,
     options: StepOptions,
-  ): StepResult {
-    const index = this.index.at(t);
-    const step = index >> 1;
-    const sigma = this.sigmas[2 * step];
-    const at = this.#start ? this.#middles[step] : sigma;
-    const x0 = predictOriginalK(this.#predictionType, modelOutput, sample, at);
-    const derivative = divided(difference(sample, x0), at);
-    this.index.advance();
-    if (this.#start) {
-      const start = this.#start;
-      this.#start = undefined;
-      const { up, down } = ancestralSplit(sigma, this.sigmas[index]);
-      const moved = weightedSum([1, start], [f(down - sigma), derivative]);
-      return { prev: weightedSum([1, moved], [up, drawNoise(options)]), denoised: x0 };
-    }
-    this.#start = sample;
-    const dt = f(this.#middles[step] - sigma);
-    return { prev: weightedSum([1, sample], [dt, derivative]), denoised: x0 };
+  ): Float32Array {
+    const { up, down } = ancestralSplit(sigma, next);
+    const moved = weightedSum([1, start], [f(down - sigma), derivative]);
+    return weightedSum([1, moved], [up, drawNoise(options)]);
   }
 }

@@ -1,7 +1,7 @@
 import { defineSampler } from './define.ts';
 import { noiseSchedule, scheduleDefaults } from './noise-schedule.ts';
 import { predictOriginalK } from './prediction.ts';
-import type { Schedule, StepResult } from './sampler.ts';
+import type { Schedule, StepOptions, StepResult } from './sampler.ts';
 import { doubled, sigmaPath, SigmaSampler, unitScale, type SigmaPath } from './sigma-sampler.ts';
 import { logarithms, sigmaDefaults, sigmaTable, sigmaToTimestep } from './sigmas.ts';
 import { difference, divided, weightedSum } from './tensor.ts';
@@ -28,8 +28,8 @@ export const kdpm2 = defineSampler({
   create: (config, schedule) => new KDPM2(config, schedule),
 });
 
-/** k-diffusion's "DPM2": the derivative at the geometric middle of a step carries the whole step. */
-class KDPM2 extends SigmaSampler {
+/** What both DPM2 samplers share: each step is evaluated at its start and at a σ in its middle. */
+export abstract class MidpointSampler extends SigmaSampler {
   override readonly order = 2;
   readonly #predictionType: string;
   /** The σ in the middle of each step. */
@@ -37,14 +37,26 @@ class KDPM2 extends SigmaSampler {
   /** The sample at the start of the step, between its two evaluations. */
   #start: Float32Array | undefined;
 
-  constructor(config: KDPM2Config, schedule: Schedule) {
-    const { path, middles } = kdpm2Path(config, schedule, (sigma, next) =>
-      geometricMiddle(next, sigma),
-    );
+  /** @param middle the σ in the middle of a step between two σ, the second perhaps 0 */
+  constructor(
+    config: KDPM2Config,
+    schedule: Schedule,
+    middle: (sigma: number, next: number) => number,
+  ) {
+    const { path, middles } = kdpm2Path(config, schedule, middle);
     super(path, config.timestep_spacing);
     this.#predictionType = config.prediction_type;
     this.#middles = middles;
   }
+
+  /** The whole step from `start` by the derivative in its middle. */
+  protected abstract finish(
+    start: Float32Array,
+    derivative: Float32Array,
+    sigma: number,
+    next: number,
+    options: StepOptions,
+  ): Float32Array;
 
   override scaleModelInput(sample: Float32Array, t: number): Float32Array {
     const index = this.index.at(t);
@@ -52,7 +64,12 @@ class KDPM2 extends SigmaSampler {
     return divided(sample, unitScale(sigma));
   }
 
-  step(modelOutput: Float32Array, t: number, sample: Float32Array): StepResult {
+  step(
+    modelOutput: Float32Array,
+    t: number,
+    sample: Float32Array,
+    options: StepOptions,
+  ): StepResult {
     const index = this.index.at(t);
     const step = index >> 1;
     const sigma = this.sigmas[2 * step];
@@ -63,8 +80,8 @@ class KDPM2 extends SigmaSampler {
     if (this.#start) {
       const start = this.#start;
       this.#start = undefined;
-      const dt = f(this.sigmas[index] - sigma);
-      return { prev: weightedSum([1, start], [dt, derivative]), denoised: x0 };
+      const prev = this.finish(start, derivative, sigma, this.sigmas[index], options);
+      return { prev, denoised: x0 };
     }
     this.#start = sample;
     const dt = f(this.#middles[step] - sigma);
@@ -72,11 +89,24 @@ class KDPM2 extends SigmaSampler {
   }
 }
 
-/**
- * The path of both DPM2 samplers: every step is evaluated at its start and in its middle.
- * @param middle the σ in the middle of a step between two σ, the second perhaps 0
- */
-export function kdpm2Path(
+/** k-diffusion's "DPM2": the derivative at the geometric middle of a step carries the whole step. */
+class KDPM2 extends MidpointSampler {
+  constructor(config: KDPM2Config, schedule: Schedule) {
+    super(config, schedule, (sigma, next) => geometricMiddle(next, sigma));
+  }
+
+  protected override finish(
+    start: Float32Array,
+    derivative: Float32Array,
+    sigma: number,
+    next: number,
+  ): Float32Array {
+    return weightedSum([1, start], [f(next - sigma), derivative]);
+  }
+}
+
+/** Where both DPM2 samplers evaluate, and the σ in the middle of each step. */
+function kdpm2Path(
   config: KDPM2Config,
   schedule: Schedule,
   middle: (sigma: number, next: number) => number,
