@@ -145,10 +145,11 @@ test('the schedule is where the run goes', async () => {
     );
     assert.deepEqual(timesteps, visited);
     assert.equal(alphasCumprod.length, 1000);
-    // Where it stands on one of training's timesteps, the noise is that of training.
+    // The noise is that of training at this timestep, which some samplers round to whole numbers.
     sigmas.forEach((sigma, i) => {
       const t = timesteps[i];
-      const [low, high] = [Math.floor(t), Math.ceil(t)].map((at) => {
+      const beside = [Math.max(0, Math.floor(t - 0.5)), Math.min(999, Math.ceil(t + 0.5))];
+      const [low, high] = beside.map((at) => {
         const left = alphasCumprod[at];
         return Math.sqrt((1 - left) / left);
       });
