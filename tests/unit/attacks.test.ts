@@ -36,7 +36,9 @@ function throughPng(text: string): GenerateOptions | SDError {
 
 test('a picture’s text: markup stays text', () => {
   const prompt = '<img src=x onerror="alert(1)"><script>alert(2)</script>';
-  const options = throughPng(`${prompt}\nNegative prompt: </textarea><b>\nSteps: 5, Seed: 1, Eta: 0`);
+  const options = throughPng(
+    `${prompt}\nNegative prompt: </textarea><b>\nSteps: 5, Seed: 1, Eta: 0`,
+  );
   assert.deepEqual(options, { ...options, prompt, negativePrompt: '</textarea><b>', steps: 5 });
 });
 
