@@ -39,6 +39,7 @@ describe('<stable-diffusion>', () => {
     const element = put({ prompt: 'the lake', 'guidance-scale': '4' });
     let workers = 0;
     element.loadOptions = {
+      keep: false, // another file's tests may have kept this model: nothing would be downloaded
       worker: () => {
         workers++;
         return new Worker('/dist/worker.js', { type: 'module' });
