@@ -96,6 +96,8 @@ export async function toPicture(input: ImageInput, signal?: AbortSignal): Promis
   try {
     if (typeof HTMLImageElement !== 'undefined' && source instanceof HTMLImageElement)
       await source.decode();
+    // Firefox 153 refuses a picture whose blob was made of parts and begins with one of two bytes.
+    if (source instanceof Blob) source = new Blob([await source.arrayBuffer()]);
     bitmap = await createImageBitmap(source);
   } catch (cause) {
     throw new SDError(

@@ -24,10 +24,10 @@ const suites = {
   faults: node('tests/faults'),
   // Browsers killed, profiles damaged, tabs crashed: minutes too.
   'browser-faults': node('tests/browser-faults'),
-  demos: node('tests/demos', (file) => !/\/(firefox|accessibility)/.test(file)),
+  demos: node('tests/demos', { pick: (file) => !/\/(firefox|accessibility)/.test(file) }),
   // axe over every demo, and the demos in Firefox.
-  accessibility: node('tests/demos', (file) => file.includes('/accessibility')),
-  'firefox-demos': node('tests/demos', (file) => file.includes('/firefox')),
+  accessibility: node('tests/demos', { pick: (file) => file.includes('/accessibility') }),
+  'firefox-demos': node('tests/demos', { pick: (file) => file.includes('/firefox') }),
   // Safari's engine, as Debian builds it; and the site of the documentation.
   webkit: node('tests/webkit'),
   docs: node('tests/docs'),
