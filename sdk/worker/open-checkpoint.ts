@@ -65,16 +65,24 @@ export async function openCheckpoint(
 
 const WEIGHT_FILE = /\.(safetensors|ckpt|pth?|bin)$/i;
 
-/** The location as one weight file; undefined where it is a folder. */
-export function singleFile(location: ModelLocation, options?: UrlOptions): ByteSource | undefined {
+/** The location as one weight file; undefined where its name says that it is a folder. */
+function singleFile(location: ModelLocation, options?: UrlOptions): ByteSource | undefined {
+  const path = location.kind === 'url' ? new URL(location.url).pathname : onlyFile(location)?.path;
+  return path && WEIGHT_FILE.test(path) ? oneFile(location, options) : undefined;
+}
+
+/** The location as one file, whatever its name; undefined where it is more than one. */
+export function oneFile(location: ModelLocation, options?: UrlOptions): ByteSource | undefined {
   if (location.kind === 'url') {
     const url = new URL(location.url);
-    return WEIGHT_FILE.test(url.pathname) ? new UrlSource(url, options) : undefined;
+    return url.pathname.endsWith('/') ? undefined : new UrlSource(url, options);
   }
-  if (location.kind !== 'files' || location.files.length !== 1) return undefined;
-  const [{ path, file }] = location.files;
-  return WEIGHT_FILE.test(path) ? new BlobSource(file, path) : undefined;
+  const only = onlyFile(location);
+  return only && new BlobSource(only.file, only.path);
 }
+
+const onlyFile = (location: ModelLocation): { path: string; file: Blob } | undefined =>
+  location.kind === 'files' && location.files.length === 1 ? location.files[0] : undefined;
 
 function filesOf(location: ModelLocation, options?: UrlOptions): ModelFiles {
   switch (location.kind) {

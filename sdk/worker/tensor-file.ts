@@ -3,7 +3,7 @@ import { SDError } from '../errors.ts';
 import { openTensors } from '../weights/open.ts';
 import { SafetensorsReader } from '../weights/safetensors-reader.ts';
 import type { RawTensor, TensorReader } from '../weights/tensor.ts';
-import { identity, singleFile } from './open-checkpoint.ts';
+import { identity, oneFile } from './open-checkpoint.ts';
 import type { ModelLocation } from './protocol.ts';
 
 /** A small weight file in memory: a LoRA, an embedding. */
@@ -25,11 +25,11 @@ export async function readTensorFile(
   cache: ModelCache | undefined,
   signal?: AbortSignal,
 ): Promise<TensorFile> {
-  const source = singleFile(location);
+  const source = oneFile(location);
   if (!source)
     throw new SDError(
       'INVALID_OPTION',
-      `A ${kind} is one file: .safetensors, .ckpt, .pt, .pth or .bin.`,
+      `A ${kind} is one file (.safetensors, .ckpt, .pt, .pth or .bin), not a folder.`,
     );
   const { name } = source;
   let opened: Promise<TensorReader> | undefined;
