@@ -13,7 +13,7 @@ const COMMON = ['-O3', '--noAssert', '--runtime', 'stub'];
 
 // The engine's memory is made by the page and shared by its threads.
 const ENGINE = ['--enable', 'simd', '--enable', 'threads', '--importMemory', '--sharedMemory']
-  .concat(['--initialMemory', '3', '--maximumMemory', '65536', '--memoryBase', '131072'])
+  .concat(['--initialMemory', '3', '--maximumMemory', '65536', '--memoryBase', '2048'])
   .concat(['--zeroFilledMemory'])
   // v128 never crosses into JavaScript (112), and pointers are 32 bits wide here (201).
   .concat(['--disableWarning', '112', '--disableWarning', '201']);

@@ -48,7 +48,7 @@ export async function growth(
     const times: number[] = [];
     for (let i = 0; i < (isUNet ? runs : 1); i++) times.push(await ready.run());
     const seconds = Math.min(...times) / 1000;
-    const { weightBytes, arenaBytes } = ready.report;
+    const { weightBytes, arenaBytes } = ready.program.report;
     ready.dispose();
     const cells = [model, `${edge}²`, batch, threads, seconds.toFixed(2)];
     say(`| ${[...cells, mega(weightBytes), mega(arenaBytes)].join(' | ')} |`);

@@ -1,4 +1,4 @@
-import type { Backend, ProgramReport, WeightDtype } from '../../sdk/backends/backend.ts';
+import type { Backend, Program, WeightDtype } from '../../sdk/backends/backend.ts';
 import { attention, Graph, silu, type Tensor } from '../../sdk/graph/index.ts';
 
 /** One product, convolution or attention of Stable Diffusion 1.5 at 512². */
@@ -86,7 +86,7 @@ export async function prepare(
   backend: Backend,
   { graph }: Shape,
   dtype: WeightDtype,
-): Promise<{ readonly report: ProgramReport; run(): Promise<number>; dispose(): void }> {
+): Promise<{ readonly program: Program; run(): Promise<number>; dispose(): void }> {
   const weights = await backend.createWeights(graph.params.values(), dtype);
   for (const { name, kind, shape: dims } of graph.params.values()) {
     if (kind === 'vector') {
@@ -113,7 +113,7 @@ export async function prepare(
   const program = await backend.compile(graph, weights);
   for (const [name, t] of graph.inputs) program.write(name, randomFloats(t.size));
   return {
-    report: program.report,
+    program,
     run: async () => {
       const start = performance.now();
       await program.run();

@@ -5,7 +5,7 @@ import {
   CAUSAL, CHUNK_TILES, HEADS, HEAD_DIM, KEYS, KEY_CHUNK, KEY_COUNT, OUT, PACKED_KEYS, PACKED_VALUES,
   QUERY_COUNT, QUERY_SCALE, SCRATCH_A, SCRATCH_B, SCRATCH_C, SCRATCH_TABLE, TILE_QUERIES, VALUES, X, ZEROS,
 } from './layout';
-import { exp2, loadPart } from './math';
+import { at, exp2, EXP2, loadPart } from './math';
 import { interleavePanel, interleaveRows, spreadPanel } from './pack';
 import { BLOCK, MR, tile } from './tile';
 
@@ -162,16 +162,20 @@ function softmax(scores: usize, count: i32, state: usize, first: bool, dims: i32
   }
   v128.store(state, m0);
   v128.store(state, m1, 16);
+  const least = at(EXP2, 0), magic = at(EXP2, 1), p5 = at(EXP2, 2), p4 = at(EXP2, 3);
+  const p3 = at(EXP2, 4), p2 = at(EXP2, 5), p1 = at(EXP2, 6), p0 = at(EXP2, 7);
   let s0 = f32x4.splat(0), s1 = s0;
   for (let p = scores; p < end; p += 32) {
-    const e0 = exp2(f32x4.sub(v128.load(p), m0)), e1 = exp2(f32x4.sub(v128.load(p, 16), m1));
+    const e0 = exp2(f32x4.sub(v128.load(p), m0), least, magic, p5, p4, p3, p2, p1, p0);
+    const e1 = exp2(f32x4.sub(v128.load(p, 16), m1), least, magic, p5, p4, p3, p2, p1, p0);
     v128.store(p, e0);
     v128.store(p, e1, 16);
     s0 = f32x4.add(s0, e0);
     s1 = f32x4.add(s1, e1);
   }
   if (!first) {
-    const f0 = exp2(f32x4.sub(o0, m0)), f1 = exp2(f32x4.sub(o1, m1));
+    const f0 = exp2(f32x4.sub(o0, m0), least, magic, p5, p4, p3, p2, p1, p0);
+    const f1 = exp2(f32x4.sub(o1, m1), least, magic, p5, p4, p3, p2, p1, p0);
     s0 = f32x4.add(s0, f32x4.mul(v128.load(state, 32), f0));
     s1 = f32x4.add(s1, f32x4.mul(v128.load(state, 48), f1));
     let out = state + 64;

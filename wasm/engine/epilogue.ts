@@ -2,13 +2,50 @@
 import { ACT, ACT_NONE, BATCH_ROWS, BIAS, CHANNEL_BIAS, COLUMNS, OUT, RESIDUAL } from './layout';
 import { activate, gelu, loadPart, storePart } from './math';
 
-/** `count` rows of eight columns, from the accumulators at `c` to the output. */
+/** `count` rows of eight columns, from the accumulators at `c` to rows `row`, `row + 1`, … of the output. */
 export function finish(op: usize, c: usize, row: i32, count: i32, panel: i32): void {
-  for (; count > 0; count--, row++, c += 32) emit(op, v128.load(c), v128.load(c, 16), row, panel);
+  const columns = load<i32>(op, COLUMNS), column = panel << 3;
+  const bias = load<usize>(op, BIAS), channelBias = load<usize>(op, CHANNEL_BIAS);
+  const residual = load<usize>(op, RESIDUAL), act = load<i32>(op, ACT);
+  const picture = channelBias ? row / load<i32>(op, BATCH_ROWS) : 0;
+  const severalPictures = channelBias && (row + count - 1) / load<i32>(op, BATCH_ROWS) != picture;
+  if (columns - column < 8 || severalPictures) {
+    for (; count > 0; count--, row++, c += 32) emit(op, v128.load(c), v128.load(c, 16), row, panel);
+    return;
+  }
+  let b0 = f32x4.splat(0), b1 = b0;
+  if (bias) {
+    b0 = v128.load(bias + (column << 2));
+    b1 = v128.load(bias + (column << 2), 16);
+  }
+  if (channelBias) {
+    const from = channelBias + ((<usize>picture * columns + column) << 2);
+    b0 = f32x4.add(b0, v128.load(from));
+    b1 = f32x4.add(b1, v128.load(from, 16));
+  }
+  const pitch: usize = columns << 2, offset: usize = (<usize>row * columns + column) << 2;
+  let to = load<usize>(op, OUT) + offset;
+  if (residual) {
+    let from = residual + offset;
+    for (let i = count, p = c; i > 0; i--, p += 32, from += pitch) {
+      v128.store(p, f32x4.add(v128.load(p), v128.load(from)));
+      v128.store(p, f32x4.add(v128.load(p, 16), v128.load(from, 16)), 16);
+    }
+  }
+  if (act == ACT_NONE)
+    for (; count > 0; count--, c += 32, to += pitch) {
+      v128.store(to, f32x4.add(v128.load(c), b0));
+      v128.store(to, f32x4.add(v128.load(c, 16), b1), 16);
+    }
+  else
+    for (; count > 0; count--, c += 32, to += pitch) {
+      v128.store(to, activate(f32x4.add(v128.load(c), b0), act));
+      v128.store(to, activate(f32x4.add(v128.load(c, 16), b1), act), 16);
+    }
 }
 
-/** One row of eight columns. */
-export function emit(op: usize, v0: v128, v1: v128, row: i32, panel: i32): void {
+/** One row of a panel that is not full, or of two pictures. */
+function emit(op: usize, v0: v128, v1: v128, row: i32, panel: i32): void {
   const columns = load<i32>(op, COLUMNS), column = panel << 3;
   const width = columns - column;
   const at: usize = (<usize>row * columns + column) << 2;

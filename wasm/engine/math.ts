@@ -8,61 +8,94 @@ export function fma(a: v128, b: v128, c: v128): v128 {
   return ASC_FEATURE_RELAXED_SIMD ? f32x4.relaxed_madd(a, b, c) : f32x4.add(f32x4.mul(a, b), c);
 }
 
-/** 2^x for x in [-126, 127.5]; smaller x gives 2^-126. */
+// V8 makes a constant vector anew, out of general registers, each time that a loop comes to it; with ten
+// of them that takes longer than the arithmetic. A load takes one instruction, so they lie in memory.
+// Every thread's instantiation writes the same numbers there again.
 // @ts-ignore: decorator
 @inline
-export function exp2(x: v128): v128 {
-  x = f32x4.pmax(x, f32x4.splat(-126));
+export function at(table: usize, i: usize): v128 {
+  return v128.load_splat<f32>(table + (i << 2));
+}
+
+/** Lower bound, 1.5·2^23, then the minimax polynomial of 2^f on [-1/2, 1/2]: 7.5e-8 relative (Remez). */
+export const EXP2: usize = memory.data<f32>([
+  -126, 12582912, 1.3276471992602875e-3, 9.6755413344516913e-3, 5.5507132734977614e-2,
+  2.4022119723840046e-1, 6.9314696706476053e-1, 1.0000000716546849,
+]);
+
+/**
+ * 2^x for x in [-126, 127.5]; smaller x gives 2^-126. The constants are those of EXP2, so that a loop can
+ * keep them in registers.
+ */
+// @ts-ignore: decorator
+@inline
+export function exp2(
+  x: v128, least: v128, magic: v128, p5: v128, p4: v128, p3: v128, p2: v128, p1: v128, p0: v128,
+): v128 {
+  x = f32x4.pmax(x, least);
   // Adding 1.5·2^23 rounds to the nearest integer and leaves it in the low bits.
-  const shifted = f32x4.add(x, f32x4.splat(12582912));
-  const f = f32x4.sub(x, f32x4.sub(shifted, f32x4.splat(12582912)));
-  // Minimax polynomial of 2^f on [-1/2, 1/2]: 7.5e-8 relative (Remez).
-  let p = fma(f, f32x4.splat(1.3276471992602875e-3), f32x4.splat(9.6755413344516913e-3));
-  p = fma(f, p, f32x4.splat(5.5507132734977614e-2));
-  p = fma(f, p, f32x4.splat(2.4022119723840046e-1));
-  p = fma(f, p, f32x4.splat(6.9314696706476053e-1));
-  p = fma(f, p, f32x4.splat(1.0000000716546849));
+  const shifted = f32x4.add(x, magic);
+  const f = f32x4.sub(x, f32x4.sub(shifted, magic));
+  let p = fma(f, p5, p4);
+  p = fma(f, p, p3);
+  p = fma(f, p, p2);
+  p = fma(f, p, p1);
+  p = fma(f, p, p0);
   return i32x4.add(p, i32x4.shl(shifted, 23));
 }
+
+/** Bounds, log2(e), 1.5·2^23, ln 2 in two parts (Cody and Waite), then Cephes' polynomial. */
+const EXP: usize = memory.data<f32>([
+  -87.3, 88, 1.44269504, 12582912, 0.693359375, -2.12194440e-4,
+  1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1, 1,
+]);
 
 /** e^x, for x up to 88. */
 // @ts-ignore: decorator
 @inline
 export function exp(x: v128): v128 {
-  x = f32x4.pmin(f32x4.pmax(x, f32x4.splat(-87.3)), f32x4.splat(88));
-  const shifted = f32x4.add(f32x4.mul(x, f32x4.splat(1.44269504)), f32x4.splat(12582912));
-  const n = f32x4.sub(shifted, f32x4.splat(12582912));
-  // ln 2 in two parts, so that n·ln 2 is taken off without loss (Cody and Waite).
-  let f = f32x4.sub(x, f32x4.mul(n, f32x4.splat(0.693359375)));
-  f = f32x4.sub(f, f32x4.mul(n, f32x4.splat(-2.12194440e-4)));
-  let p = fma(f, f32x4.splat(1.9875691500e-4), f32x4.splat(1.3981999507e-3));
-  p = fma(f, p, f32x4.splat(8.3334519073e-3));
-  p = fma(f, p, f32x4.splat(4.1665795894e-2));
-  p = fma(f, p, f32x4.splat(1.6666665459e-1));
-  p = fma(f, p, f32x4.splat(5.0000001201e-1));
-  p = fma(f32x4.mul(f, f), p, f32x4.add(f, f32x4.splat(1)));
+  x = f32x4.pmin(f32x4.pmax(x, at(EXP, 0)), at(EXP, 1));
+  const shifted = f32x4.add(f32x4.mul(x, at(EXP, 2)), at(EXP, 3));
+  const n = f32x4.sub(shifted, at(EXP, 3));
+  // ln 2 in two parts, so that n·ln 2 is taken off without loss.
+  let f = f32x4.sub(x, f32x4.mul(n, at(EXP, 4)));
+  f = f32x4.sub(f, f32x4.mul(n, at(EXP, 5)));
+  let p = fma(f, at(EXP, 6), at(EXP, 7));
+  p = fma(f, p, at(EXP, 8));
+  p = fma(f, p, at(EXP, 9));
+  p = fma(f, p, at(EXP, 10));
+  p = fma(f, p, at(EXP, 11));
+  p = fma(f32x4.mul(f, f), p, f32x4.add(f, at(EXP, 12)));
   return i32x4.add(p, i32x4.shl(shifted, 23));
 }
 
 function sigmoid(x: v128): v128 {
-  return f32x4.div(f32x4.splat(1), f32x4.add(f32x4.splat(1), exp(f32x4.neg(x))));
+  const one = at(EXP, 12);
+  return f32x4.div(one, f32x4.add(one, exp(f32x4.neg(x))));
 }
 
-/** x·Φ(x), with erfc by Numerical Recipes' Chebyshev fit (1.2e-7 relative everywhere). */
+/** Numerical Recipes' Chebyshev fit of erfc (1.2e-7 relative everywhere); before it √½, ½ and 1. */
+const ERFC: usize = memory.data<f32>([
+  0.70710678, 0.5, 1, 0.17087277, -0.82215223, 1.48851587, -1.13520398, 0.27886807, -0.18628806,
+  0.09678418, 0.37409196, 1.00002368, -1.26551223,
+]);
+
+/** x·Φ(x). */
 export function gelu(x: v128): v128 {
-  const z = f32x4.mul(f32x4.abs(x), f32x4.splat(0.70710678));
-  const t = f32x4.div(f32x4.splat(1), fma(z, f32x4.splat(0.5), f32x4.splat(1)));
-  let p = fma(t, f32x4.splat(0.17087277), f32x4.splat(-0.82215223));
-  p = fma(t, p, f32x4.splat(1.48851587));
-  p = fma(t, p, f32x4.splat(-1.13520398));
-  p = fma(t, p, f32x4.splat(0.27886807));
-  p = fma(t, p, f32x4.splat(-0.18628806));
-  p = fma(t, p, f32x4.splat(0.09678418));
-  p = fma(t, p, f32x4.splat(0.37409196));
-  p = fma(t, p, f32x4.splat(1.00002368));
-  p = fma(t, p, f32x4.splat(-1.26551223));
-  const half = f32x4.mul(f32x4.mul(t, f32x4.splat(0.5)), exp(f32x4.sub(p, f32x4.mul(z, z))));
-  const phi = v128.bitselect(half, f32x4.sub(f32x4.splat(1), half), f32x4.lt(x, f32x4.splat(0)));
+  const z = f32x4.mul(f32x4.abs(x), at(ERFC, 0));
+  const half = at(ERFC, 1), one = at(ERFC, 2);
+  const t = f32x4.div(one, fma(z, half, one));
+  let p = fma(t, at(ERFC, 3), at(ERFC, 4));
+  p = fma(t, p, at(ERFC, 5));
+  p = fma(t, p, at(ERFC, 6));
+  p = fma(t, p, at(ERFC, 7));
+  p = fma(t, p, at(ERFC, 8));
+  p = fma(t, p, at(ERFC, 9));
+  p = fma(t, p, at(ERFC, 10));
+  p = fma(t, p, at(ERFC, 11));
+  p = fma(t, p, at(ERFC, 12));
+  const tail = f32x4.mul(f32x4.mul(t, half), exp(f32x4.sub(p, f32x4.mul(z, z))));
+  const phi = v128.bitselect(tail, f32x4.sub(one, tail), f32x4.lt(x, f32x4.splat(0)));
   return f32x4.mul(x, phi);
 }
 
@@ -114,14 +147,19 @@ export function storePart(to: usize, v: v128, count: i32): void {
   if (count > 2) store<f32>(to, f32x4.extract_lane(v, 2), 8);
 }
 
-/** Four f16 in the low halves of 32-bit lanes, as f32. Subnormals, infinities and NaN are kept. */
+/** Sign with exponent and fraction in their places, 2^112, the exponent of what is not finite, as f16 and f32. */
+export const HALF: usize = memory.data<u32>([0x8fffffff, 0x77800000, 0x0f800000, 0x7f800000]);
+
+/**
+ * Four f16, each extended to 32 bits with its sign, as f32. Subnormals, infinities and NaN are kept. The
+ * constants are those of HALF, so that a loop can keep them in registers.
+ */
 // @ts-ignore: decorator
 @inline
-export function widenHalf(h: v128): v128 {
-  const sign = i32x4.shl(v128.and(h, i32x4.splat(0x8000)), 16);
-  const bits = i32x4.shl(v128.and(h, i32x4.splat(0x7fff)), 13);
+export function widenHalf(h: v128, mask: v128, scale: v128, top: v128, infinite: v128): v128 {
+  const bits = i32x4.shl(h, 13);
   // The exponent is off by 112: multiplying by 2^112 mends it, for subnormals too.
-  const scaled = f32x4.mul(bits, f32x4.splat(5.192296858534828e33));
-  const special = i32x4.ge_s(bits, i32x4.splat(0x0f800000));
-  return v128.or(v128.or(scaled, sign), v128.and(special, i32x4.splat(0x7f800000)));
+  const finite = f32x4.mul(v128.and(bits, mask), scale);
+  const special = i32x4.eq(v128.and(bits, top), top);
+  return v128.or(finite, v128.and(special, infinite));
 }

@@ -1,6 +1,6 @@
 // Rows side by side: what the micro-kernel reads as A, and the widening of stored panels for B.
 import { DTYPE_F16, SCALE_BYTES, SCALE_ROWS } from './layout';
-import { widenHalf } from './math';
+import { at, HALF, widenHalf } from './math';
 import { MR } from './tile';
 
 /** Four rows of four floats, transposed, to `to`, `to + stride`, … */
@@ -50,28 +50,28 @@ function interleave2(a: usize, b: usize, count: i32, to: usize, stride: usize): 
 
 // @ts-ignore: decorator
 @inline
-function at(table: usize, row: i32): usize {
+function rowAt(table: usize, row: i32): usize {
   return load<u32>(table + (row << 2));
 }
 
 /** MR rows, whose addresses stand in `table`, each advanced by `offset` bytes, to `[count][MR]`. */
 export function interleaveRows(table: usize, offset: usize, count: i32, to: usize): void {
-  interleave4(at(table, 0) + offset, at(table, 1) + offset, at(table, 2) + offset, at(table, 3) + offset,
+  interleave4(rowAt(table, 0) + offset, rowAt(table, 1) + offset, rowAt(table, 2) + offset, rowAt(table, 3) + offset,
     count, to, MR * 4);
-  if (MR == 6) interleave2(at(table, 4) + offset, at(table, 5) + offset, count, to + 16, MR * 4);
+  if (MR == 6) interleave2(rowAt(table, 4) + offset, rowAt(table, 5) + offset, count, to + 16, MR * 4);
 }
 
 /** Eight rows, whose addresses stand in `table`, to `[count][8]`. */
 export function interleavePanel(table: usize, count: i32, to: usize): void {
-  interleave4(at(table, 0), at(table, 1), at(table, 2), at(table, 3), count, to, 32);
-  interleave4(at(table, 4), at(table, 5), at(table, 6), at(table, 7), count, to + 16, 32);
+  interleave4(rowAt(table, 0), rowAt(table, 1), rowAt(table, 2), rowAt(table, 3), count, to, 32);
+  interleave4(rowAt(table, 4), rowAt(table, 5), rowAt(table, 6), rowAt(table, 7), count, to + 16, 32);
 }
 
 /** `count` (a multiple of 4) rows of a panel `[count][8]` as columns to eight rows: the reverse. */
 export function spreadPanel(from: usize, count: i32, table: usize, offset: usize): void {
   for (let half = 0; half < 8; half += 4) {
-    let a = at(table, half) + offset, b = at(table, half + 1) + offset;
-    let c = at(table, half + 2) + offset, d = at(table, half + 3) + offset;
+    let a = rowAt(table, half) + offset, b = rowAt(table, half + 1) + offset;
+    let c = rowAt(table, half + 2) + offset, d = rowAt(table, half + 3) + offset;
     let p = from + (half << 2);
     for (let n = count; n > 0; n -= 4) {
       const r0 = v128.load(p), r1 = v128.load(p, 32), r2 = v128.load(p, 64), r3 = v128.load(p, 96);
@@ -93,11 +93,12 @@ export function spreadPanel(from: usize, count: i32, table: usize, offset: usize
  * @param scales of the whole panel, where it is int8
  */
 export function widenPanel(dtype: i32, from: usize, scales: usize, first: i32, k: i32, to: usize): void {
+  const mask = at(HALF, 0), scale = at(HALF, 1), top = at(HALF, 2), infinite = at(HALF, 3);
   if (dtype == DTYPE_F16) {
     for (; k > 0; k--) {
       const h = v128.load(from);
-      v128.store(to, widenHalf(i32x4.extend_low_i16x8_u(h)));
-      v128.store(to, widenHalf(i32x4.extend_high_i16x8_u(h)), 16);
+      v128.store(to, widenHalf(i32x4.extend_low_i16x8_s(h), mask, scale, top, infinite));
+      v128.store(to, widenHalf(i32x4.extend_high_i16x8_s(h), mask, scale, top, infinite), 16);
       from += 16;
       to += 32;
     }
@@ -107,8 +108,8 @@ export function widenPanel(dtype: i32, from: usize, scales: usize, first: i32, k
   while (first < end) {
     const block = first >> SCALE_ROWS, stop = min((block + 1) << SCALE_ROWS, end);
     const s = v128.load(scales + block * SCALE_BYTES);
-    const s0 = f32x4.mul(widenHalf(i32x4.extend_low_i16x8_u(s)), unit);
-    const s1 = f32x4.mul(widenHalf(i32x4.extend_high_i16x8_u(s)), unit);
+    const s0 = f32x4.mul(widenHalf(i32x4.extend_low_i16x8_s(s), mask, scale, top, infinite), unit);
+    const s1 = f32x4.mul(widenHalf(i32x4.extend_high_i16x8_s(s), mask, scale, top, infinite), unit);
     for (; first < stop; first++) {
       const h = v128.load_ext<i8>(from);
       v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(h)), s0));

@@ -3,7 +3,7 @@ import {
   ACT, BATCH_ROWS, C0, C1, DTYPE, DTYPE_F16, FACTOR, FLIP, FREQUENCIES, OUT, OUT_HEIGHT, OUT_WIDTH, PERIOD,
   POSITIONS, POSITIONS_DTYPE, ROWS, SKIP, SPREAD, STORED_HEIGHT, STORED_WIDTH, TILE_ROWS, WEIGHT, X, Y,
 } from './layout';
-import { activate, gelu, loadPart, storePart, widenHalf } from './math';
+import { at, activate, gelu, loadPart, storePart, HALF, widenHalf } from './math';
 
 // @ts-ignore: decorator
 @inline
@@ -89,9 +89,10 @@ export function upsampleTile(op: usize, index: i32): void {
 
 // @ts-ignore: decorator
 @inline
-function entry(table: usize, dtype: i32, at: usize): f32 {
-  if (dtype != DTYPE_F16) return load<f32>(table + (at << 2));
-  return f32x4.extract_lane(widenHalf(i32x4.splat(load<u16>(table + (at << 1)))), 0);
+function entry(table: usize, dtype: i32, index: usize): f32 {
+  if (dtype != DTYPE_F16) return load<f32>(table + (index << 2));
+  const h = i32x4.splat(load<i16>(table + (index << 1)));
+  return f32x4.extract_lane(widenHalf(h, at(HALF, 0), at(HALF, 1), at(HALF, 2), at(HALF, 3)), 0);
 }
 
 /** Token plus position embedding; a row is a token. */

@@ -1,7 +1,7 @@
 // 3×3 convolutions of stride 1 by Winograd's F(4×4, 3×3) (Lavin & Gray 2015): 36 products per 16 pixels
 // instead of 144. The input is transformed by an instruction of its own; filters are transformed from
 // the stored weights while they are used, so that they cost no memory.
-import { emit } from './epilogue';
+import { finish } from './epilogue';
 import { wrap } from './gemm';
 import {
   C0, C1, DTYPE, DTYPE_F32, DTYPE_I8, FIRST_LINE, FIRST_TILE, HEIGHT, OUT_HEIGHT, OUT_WIDTH,
@@ -9,7 +9,7 @@ import {
   STORED_WIDTH, TASK_BLOCKS, TILES_X, TILES_Y, TILE_COUNT, TILE_PANELS, TRANSFORMED, WEIGHT, WIDTH,
   WRAP_X, WRAP_Y, X, ZEROS,
 } from './layout';
-import { fma } from './math';
+import { at, fma } from './math';
 import { interleaveRows, scaleStep, widenPanel } from './pack';
 import { BLOCK, MR, tile } from './tile';
 
@@ -84,6 +84,7 @@ function placeTile(op: usize, index: i32, scratch: usize): void {
 /** Bᵀ·d·B of `count` channels from `first` on; plane p of them goes to `to + p·CHUNK_STEP`. */
 function transformInput(scratch: usize, pixels: usize, first: i32, count: i32, to: usize): void {
   const half = scratch + HALF;
+  const four = at(INPUT, 0), minusFour = at(INPUT, 1), minusFive = at(INPUT, 2);
   let offset: usize = first << 2;
   for (; count > 0; count -= 4, offset += 16, to += 16) {
     for (let j: usize = 0; j < 6; j++) {
@@ -92,24 +93,28 @@ function transformInput(scratch: usize, pixels: usize, first: i32, count: i32, t
         v128.load(load<usize>(p) + offset), v128.load(load<usize>(p, 24) + offset),
         v128.load(load<usize>(p, 48) + offset), v128.load(load<usize>(p, 72) + offset),
         v128.load(load<usize>(p, 96) + offset), v128.load(load<usize>(p, 120) + offset),
-        half + (j << 4), 96,
+        half + (j << 4), 96, four, minusFour, minusFive,
       );
     }
     for (let i: usize = 0; i < 6; i++) {
       const p = half + i * 96;
       transform6(
         v128.load(p), v128.load(p, 16), v128.load(p, 32), v128.load(p, 48), v128.load(p, 64), v128.load(p, 80),
-        to + i * (6 * CHUNK_STEP), CHUNK_STEP,
+        to + i * (6 * CHUNK_STEP), CHUNK_STEP, four, minusFour, minusFive,
       );
     }
   }
 }
 
-/** One column of Bᵀ·d. */
+const INPUT: usize = memory.data<f32>([4, -4, -5]);
+
+/** One column of Bᵀ·d. The last three are those of INPUT, kept in registers. */
 // @ts-ignore: decorator
 @inline
-function transform6(d0: v128, d1: v128, d2: v128, d3: v128, d4: v128, d5: v128, to: usize, step: usize): void {
-  const four = f32x4.splat(4), minusFour = f32x4.splat(-4), minusFive = f32x4.splat(-5);
+function transform6(
+  d0: v128, d1: v128, d2: v128, d3: v128, d4: v128, d5: v128, to: usize, step: usize,
+  four: v128, minusFour: v128, minusFive: v128,
+): void {
   const even = fma(d2, minusFour, d4), odd = fma(d1, minusFour, d3);
   const near = f32x4.sub(d4, d2), far = f32x4.sub(d3, d1), twice = f32x4.add(far, far);
   v128.store(to, fma(d0, four, fma(d2, minusFive, d4)));
@@ -181,26 +186,34 @@ function transformFilters(op: usize, panel: i32, first: i32, count: i32, scratch
     from = widened;
   }
   const half = scratch + SCRATCH_B + 63 * 1024;
+  const sixth = at(FILTER, 0), minusSixth = at(FILTER, 1), twelfth = at(FILTER, 2);
+  const small = at(FILTER, 3), quarter = at(FILTER, 4);
   for (let n = count << 1; n > 0; n--, from += 16, to += 16) {
     for (let j: usize = 0; j < 3; j++) {
       const p = from + j * tap;
-      filter6(v128.load(p), v128.load(p + 3 * tap), v128.load(p + 6 * tap), half + (j << 4), 48);
+      filter6(v128.load(p), v128.load(p + 3 * tap), v128.load(p + 6 * tap), half + (j << 4), 48,
+        sixth, minusSixth, twelfth, small, quarter);
     }
     for (let i: usize = 0; i < 6; i++) {
       const p = half + i * 48;
-      filter6(v128.load(p), v128.load(p, 16), v128.load(p, 32), to + 6 * i * step, step);
+      filter6(v128.load(p), v128.load(p, 16), v128.load(p, 32), to + 6 * i * step, step,
+        sixth, minusSixth, twelfth, small, quarter);
     }
   }
 }
 
-/** One column of G·g. */
+const FILTER: usize = memory.data<f32>([1.0 / 6, -1.0 / 6, 1.0 / 12, 1.0 / 24, 0.25]);
+
+/** One column of G·g. The last five are those of FILTER, kept in registers. */
 // @ts-ignore: decorator
 @inline
-function filter6(g0: v128, g1: v128, g2: v128, to: usize, step: usize): void {
-  const sixth = f32x4.splat(1.0 / 6);
-  const sum = f32x4.mul(f32x4.add(g0, g2), f32x4.splat(-1.0 / 6)), middle = f32x4.mul(g1, sixth);
-  const wide = fma(g0, f32x4.splat(1.0 / 24), f32x4.mul(g2, sixth)), half = f32x4.mul(g1, f32x4.splat(1.0 / 12));
-  v128.store(to, f32x4.mul(g0, f32x4.splat(0.25)));
+function filter6(
+  g0: v128, g1: v128, g2: v128, to: usize, step: usize,
+  sixth: v128, minusSixth: v128, twelfth: v128, small: v128, quarter: v128,
+): void {
+  const sum = f32x4.mul(f32x4.add(g0, g2), minusSixth), middle = f32x4.mul(g1, sixth);
+  const wide = fma(g0, small, f32x4.mul(g2, sixth)), half = f32x4.mul(g1, twelfth);
+  v128.store(to, f32x4.mul(g0, quarter));
   v128.store(to + step, f32x4.sub(sum, middle));
   v128.store(to + 2 * step, f32x4.add(sum, middle));
   v128.store(to + 3 * step, f32x4.add(wide, half));
@@ -211,16 +224,17 @@ function filter6(g0: v128, g1: v128, g2: v128, to: usize, step: usize): void {
 /** Aᵀ·m·A of one tile and one panel, and its up to 16 pixels through the epilogue. */
 function writeTile(op: usize, index: i32, panel: i32, from: usize, step: usize, scratch: usize): void {
   const half = scratch + SCRATCH_B, whole = scratch + SCRATCH_B + 1024;
+  const two = at(OUTPUT, 0), four = at(OUTPUT, 1), eight = at(OUTPUT, 2);
   for (let side: usize = 0; side < 32; side += 16) {
     for (let j: usize = 0; j < 6; j++) {
       const p = from + side + j * step;
       output4(v128.load(p), v128.load(p + 6 * step), v128.load(p + 12 * step), v128.load(p + 18 * step),
-        v128.load(p + 24 * step), v128.load(p + 30 * step), half + (j << 4), 96);
+        v128.load(p + 24 * step), v128.load(p + 30 * step), half + (j << 4), 96, two, four, eight);
     }
     for (let i: usize = 0; i < 4; i++) {
       const p = half + i * 96;
       output4(v128.load(p), v128.load(p, 16), v128.load(p, 32), v128.load(p, 48), v128.load(p, 64),
-        v128.load(p, 80), whole + (i << 7) + side, 32);
+        v128.load(p, 80), whole + (i << 7) + side, 32, two, four, eight);
     }
   }
   const tilesX = load<i32>(op, TILES_X), tilesY = load<i32>(op, TILES_Y);
@@ -231,21 +245,23 @@ function writeTile(op: usize, index: i32, panel: i32, from: usize, step: usize, 
   const rows = min(4, height - top), columns = min(4, width - left);
   for (let i = 0; i < rows; i++) {
     const row = (picture * height + top + i) * width + left;
-    for (let j = 0; j < columns; j++) {
-      const p = whole + (i << 7) + (j << 5);
-      emit(op, v128.load(p), v128.load(p, 16), row + j, panel);
-    }
+    finish(op, whole + (i << 7), row, columns, panel);
   }
 }
 
-/** One column of Aᵀ·m. */
+const OUTPUT: usize = memory.data<f32>([2, 4, 8]);
+
+/** One column of Aᵀ·m. The last three are those of OUTPUT, kept in registers. */
 // @ts-ignore: decorator
 @inline
-function output4(m0: v128, m1: v128, m2: v128, m3: v128, m4: v128, m5: v128, to: usize, step: usize): void {
+function output4(
+  m0: v128, m1: v128, m2: v128, m3: v128, m4: v128, m5: v128, to: usize, step: usize,
+  two: v128, four: v128, eight: v128,
+): void {
   const sum = f32x4.add(m1, m2), difference = f32x4.sub(m1, m2);
   const outerSum = f32x4.add(m3, m4), outer = f32x4.sub(m3, m4);
   v128.store(to, f32x4.add(f32x4.add(m0, sum), outerSum));
-  v128.store(to + step, fma(outer, f32x4.splat(2), difference));
-  v128.store(to + 2 * step, fma(outerSum, f32x4.splat(4), sum));
-  v128.store(to + 3 * step, f32x4.add(fma(outer, f32x4.splat(8), difference), m5));
+  v128.store(to + step, fma(outer, two, difference));
+  v128.store(to + 2 * step, fma(outerSum, four, sum));
+  v128.store(to + 3 * step, f32x4.add(fma(outer, eight, difference), m5));
 }

@@ -3,10 +3,10 @@ import * as L from '../../../wasm/engine/layout.ts';
 import { Instruction, type Code } from './code.ts';
 import { activationCode, type Target } from './target.ts';
 
-/** Rows of a tile at most: with K_BLOCK they fill a third of a 1 MiB second-level cache. */
-const MOST_ROWS = 192;
-/** One panel of B and a block of A of this depth fill two thirds of a 32 KiB first-level cache. */
-const MOST_DEPTH = 384;
+/** Rows of a tile at most: a panel of B is fetched, and widened, once for all of them. */
+const MOST_ROWS = 384;
+/** One panel of B and a block of A of this depth fill half a 32 KiB first-level cache; MOST_ROWS of it, half a second. */
+const MOST_DEPTH = 340;
 
 /** Bytes of accumulators that are kept from one block of depth to the next. */
 const MOST_ACCUMULATORS = 400_000;
