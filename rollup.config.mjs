@@ -3,14 +3,14 @@
 import { cpSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { nodeResolve } from '@rollup/plugin-node-resolve';
+import { transform } from 'esbuild';
+import { parseAst } from 'rollup/parseAst';
 import dts from 'rollup-plugin-dts';
 import esbuild from 'rollup-plugin-esbuild';
 import { minify } from 'terser';
+import { minifyKernels } from './kernels/minify.mjs';
 
-/**
- * `import kernels from 'virtual:kernels'` gives the WGSL files by name, without their comments and
- * white space, but for the lines with marks that the engine reads.
- */
+/** `import kernels from 'virtual:kernels'` gives the WGSL files by name, shortened. */
 const kernels = () => ({
   name: 'kernels',
   resolveId: (id) => (id === 'virtual:kernels' ? id : null),
@@ -19,14 +19,9 @@ const kernels = () => ({
     const sources = {};
     for (const file of readdirSync('kernels').filter((name) => name.endsWith('.wgsl'))) {
       this.addWatchFile(`kernels/${file}`);
-      sources[file.slice(0, -'.wgsl'.length)] = readFileSync(`kernels/${file}`, 'utf8')
-        .replace(/\/\/(?! ?@).*$/gm, '')
-        .replace(/\s*\n\s*/g, '\n')
-        .replace(/^(?!.*\/\/).*$/gm, (line) => line.replace(/\s*([{}()[\];:,])\s*/g, '$1'))
-        .replace(/([{}(;,])\n/g, '$1')
-        .trim();
+      sources[file.slice(0, -'.wgsl'.length)] = readFileSync(`kernels/${file}`, 'utf8');
     }
-    return `export default ${JSON.stringify(sources)};`;
+    return `export default ${JSON.stringify(minifyKernels(sources))};`;
   },
 });
 
@@ -52,13 +47,32 @@ const inline = () => ({
   },
 });
 
-/** Terser finds 3 % that esbuild leaves; licences stay. */
+/** What TypeScript has proved constant need not be called so: `let` is shorter, and the same. */
+function letForConst(code) {
+  const starts = [];
+  const visit = (node) => {
+    if (node?.type === 'VariableDeclaration' && node.kind === 'const') starts.push(node.start);
+    for (const value of Object.values(node ?? {})) if (typeof value === 'object') visit(value);
+  };
+  visit(parseAst(code));
+  const parts = [0, ...starts].map((start, i) => code.slice(start, starts[i]));
+  // As long as before, so that source maps hold.
+  return parts.map((part, i) => (i === 0 ? part : part.replace('const', 'let  '))).join('');
+}
+
+/**
+ * esbuild gives #private names one letter per class, terser finds 5 % that esbuild leaves; together they
+ * are smaller than either. Licences stay.
+ */
 const small = () => ({
   name: 'small',
   renderChunk: async (code) => {
-    const { code: minified, map } = await minify(code, {
-      ...{ module: true, ecma: 2020, compress: { passes: 2 } },
-      ...{ format: { comments: 'some' }, sourceMap: true },
+    const first = await transform(letForConst(code), {
+      ...{ minify: true, target: 'es2022', legalComments: 'inline', sourcemap: true },
+    });
+    const { code: minified, map } = await minify(first.code, {
+      ...{ module: true, ecma: 2022, compress: { passes: 2 } },
+      ...{ format: { comments: 'some' }, sourceMap: { content: first.map } },
     });
     return { code: minified, map };
   },

@@ -10,25 +10,42 @@ const f = Math.fround;
 const bits = new Uint32Array(1);
 const float = new Float32Array(bits.buffer);
 
-/**
- * How the CPU's estimate differs from 1/√x rounded to 13 bits, −1, 0 or 1 units, for each of 8192
- * intervals from ½ to 2: five to a byte, to the base 3, in base64.
+/*
+ * The CPU's table gives a 13-bit estimate for each of 8192 intervals from ½ to 2. It is made of two: a value
+ * at the begin of each 16 intervals, and how far the 15 others lie below it, which is the same for all
+ * sixteens in a stretch of 256.
  */
-const DEVIATIONS =
-  'dnnKec2CzoLpGW1dJV0lcJ3p1pXWns6ClXyVzYJ5eXme6daVzYJ6KHB4lc2CXiVwgnp5eYJ5lJfN09OeRHBwXV55JSh5cHh4XnZ2KHBwcF3W1oODg5WUlHl2diVtmJh8fHklnZ6VlJR6aFteeHmCys2XlyZ2W3l4ecp5fJR6g9PNl5eD1NOXl5XU03yXlYPTfJd5gnl5eXgfeVt4eXrUl3x5yihbeJR51HxbeXl605deb3mCeXnvl9R8dnl5enl51pfUKFsedh55ynl5edSX1JfUl9SX1JfUl9SX1JfUl9SXg3l5eXl5eXl5Hltv1JfUeXl5eShbk9SXeXl5edSX1HZ5ys2X1GJ5eXyX1IJ4KHaUesrNl9RfeR95fHl503yUntTNcB9bXnkfeXl5eHl5dpR5edPT6JeVg9TNl5d6g9N8l5R6gsp5eXl5cB951NTWfJeUenl5eXZbys2Xl3l6eR8oJYLTynl2ecrNzXx5eXmXl5d5eHiUlZV6cHBwenp6l5eXeXh4k5R5ys3NfFtbW3koKIKCeZSVlHleeXl5ynmCeXqVlHzNytOCg5WVl83N04KDlZWXzcqCgnqVeXzKeXl5eXl2KHBwXcmDnpWUzdN5eZReJXmU6NaDgpV8dnl5b10leZXNKHB5yoKVmHl5eXBdJXl5zShwXXZ5lXwlcF15eXnWnul8eXnKgpV8JXBdeXl5gpXNKHBddnl5eZXNgnBdJXl5eZTNecqClc2e6dZwXSVwXXZeJXB5eV55eXmCenmUzXnKgpV5lc2CzYKVgpXNlM2Cy4KVeZXNec2CeYJ6eZR5eXlwDHDJldaVzZ3NgsqCeXl5eV15XSVdds2dzYLKeXlweXAMcHiVgpV5eXledl2UzZV8eXleJV52zZR8eXZenc2VfHl5XiVdbXyUeV52XZR8enldcHiVgnlwJ3CCynkoVSXJeXnKlYWVdnh5ecuUDXB2eHl5y5SCfW0nXnl5lIJ85ihdcHZ4eXnKlILN5p1ecHYneXl5eYJ8y5SFVW0kXnB2J3l5eXl5ecuUgnzLnYXO5igMVW0nXnB2J15wdideeXl5eXl5eXl5eXl5eXl5AVF5BAB5DQB4eXnu8nnleQFReXl5fXl58aEBdXl5bXl5eXl5eXl5eXh5eXV5DWx5eMp9eaDKhnV5eeV68VJ5dXl5lHmFynrueYblffHKfe55huV5hcp5eSh5bQ14ynqCeXlteaDKeXl8gp3u5W1wXl55eXl5enl8fIKCgnmUlHl5eSgoKCiToKCdgoJ5eXBVzct6eXkoeIV8eXbLlJSFzlN2Jw15eXl4eXl2eXlweXleeXkoeXkoXXDHgs7meXzLXnkogumdfMp5yp3OlV1tXXl5eZWFlWp2XXZ5dnnKecqCy4KVhZXNnc2C5oKVzZTNgnp5lHx5eXlddumClc15eXBdecqCnn15lHzN0555eXmUzdZeJXlweZR5zdOCnpXpcF1edih5cHl5eXl5eXl5eXl5eZSX6c3T1oJ6g5V5lHkoeSiUl+nNys15cHlwzejNecp5lJeYfHl8dpWeel55XoHTeeWXmHyUeXrU082XmJ53Xnl4eXl2eXl5ynl5eXqCeXx5eYJ5eXl5cHl2XngfJdPWl5SD03mUecGX1PJ5lNRweXnTl9SFeXnUl9TyeXnTl9TofXl5l9SXg3h5eXl51JfUl194eXl5eXmU1Jd5eXl5eXl51JfUl9SX1JfUl9SX1JfUl9SX1JfUl9SX1JeDeXl5eXl5eeXy15fUl9SX1Hl5ypd6eXnKl/KGedOXKHZ5082Xenl6ypehg3nTeZfv1Hl5eZSD1HwfeXl503yX79R5cHleeCh5lHnTypeV1NfoIHleeXl5eZR5gsqXlHrUypeXg9TWl5ee1Nbol57U1M2XmIPU03x8eYJ5dnl5b3Ao09TXl5eYeoLTeXmUeW9wKILU1Hx8l3l4eXCentTKynxeXnmTl5d6eXl5g4OeeXnK09PTfXl5zc3NhV5eeZeX6Hl4eJSUlOjNzYVeXnl8fM3W09N6dnZ5eXmCg3qVcHBveHleeXx8ytOCgp6VlenozdbX1HooKHB5eHh5eXZ5eXB5eXl5fHl5eXl4eXl2eXlwlHzNyoJ5epR5eXl5eXhedp2h6ejW04OVlXzKeXl5XnmdmOnN1oJ6lXl5eXB41oOVlXx5eQ==';
+
+/** How each value differs from 1/√x rounded: 0, 1 or 2 for −1, 0 or 1 unit. */
+const VALUES =
+  '1110011111211111111011111111111110110111111111111111111112111111111111111111111112111121' +
+  '1121111111111111111111111111111111111111111111111111110111111101111111111211111111111121' +
+  '1111222222222221011111011101111101111011111111111111111111111111111111211111111100011011' +
+  '1111111111111111111111111111111111211211110111111121121201101111111111111111111112111111' +
+  '1111111111111111111011111111011121121212121121111111111111111211111111111111111111221111' +
+  '222222221101111011111111111111111211211111111221111111111111011111111111';
+
+/** For each stretch four hexadecimal digits: bit i is set where interval i lies one unit below i − 1. */
+const FALLS =
+  'b6da6dac56acaaac555495524a94529429284924492444922448244844444444fefeefeebef6bbb6b6ecdada' +
+  'b6ac6ad4aaaa5554aa54954a54a4929494a44948';
 
 let estimates: Float32Array | undefined;
 
 /** 1/√x of each interval, as RSQRTPS gives it. */
 function estimatesOf(): Float32Array {
-  const packed = atob(DEVIATIONS);
-  return Float32Array.from({ length: 8192 }, (_, i) => {
-    bits[0] = (126 << 23) + (i << 11) + 1024;
-    const exact = 1 / Math.sqrt(float[0]);
-    const unit = exact > 1 ? 2 ** -12 : 2 ** -13;
-    const deviation = (Math.floor(packed.charCodeAt(Math.floor(i / 5)) / 3 ** (i % 5)) % 3) - 1;
-    return (Math.round(exact / unit) + deviation) * unit;
-  });
+  const table = new Float32Array(8192);
+  for (let i = 0; i < 8192; i++) {
+    const unit = i < 4096 ? 2 ** -12 : 2 ** -13;
+    if (i % 16 === 0) {
+      bits[0] = (126 << 23) + (i << 11) + 1024;
+      table[i] = (Math.round(1 / Math.sqrt(float[0]) / unit) + Number(VALUES[i >> 4]) - 1) * unit;
+    } else {
+      const falls = parseInt(FALLS.slice((i >> 8) * 4, (i >> 8) * 4 + 4), 16);
+      table[i] = table[i - 1] - ((falls >> (i % 16)) & 1) * unit;
+    }
+  }
+  return table;
 }
 
 /** √ of a non-negative f32. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
-import { everything, pageSide, vocabulary } from '../support/sizes.ts';
+import { everything, extras, pageSide, vocabulary } from '../support/sizes.ts';
 import { pack, project, run, type Packed } from './project.ts';
 
 // The tarball that `npm publish` would send: what tools say of it, and how large it is.
@@ -63,7 +63,7 @@ test('sizes', (context) => {
     assert.ok(size <= limit, `${name}: ${size} of at most ${limit}`);
   }
   const own = join(folder, 'node_modules/stable-diffusion-web/dist');
-  for (const part of [pageSide(own), everything(own), vocabulary(own)]) {
+  for (const part of [pageSide(own), everything(own), extras(own), vocabulary(own)]) {
     for (const [file, size] of part.files) context.diagnostic(`${file}: ${size} (brotli)`);
     context.diagnostic(`${part.name}: ${part.size} of at most ${part.limit} (brotli)`);
     assert.ok(part.size <= part.limit, `${part.name}: ${part.size} of at most ${part.limit}`);

@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { minifyKernels } from '../../kernels/minify.mjs';
 import type { KernelSources } from '../../sdk/backends/webgpu/index.ts';
 
 /** Dawn for Node on Mesa's software Vulkan driver; `SD_TEST_VK_DRIVER` names another driver file. */
@@ -9,14 +10,17 @@ const DRIVERS = [
   '/usr/share/vulkan/icd.d/lvp_icd.x86_64.json',
 ];
 
-/** The WGSL files of `kernels/`. */
-export function readKernels(): KernelSources {
+/** The WGSL files of `kernels/` as they are written. */
+export function kernelFiles(): KernelSources {
   const folder = new URL('../../kernels/', import.meta.url);
   const files = readdirSync(folder).filter((name) => name.endsWith('.wgsl'));
   return Object.fromEntries(
     files.map((name) => [name.slice(0, -5), readFileSync(new URL(name, folder), 'utf8')]),
   );
 }
+
+/** The kernels as they are in the package. */
+export const readKernels = (): KernelSources => minifyKernels(kernelFiles());
 
 /**
  * WebGPU in Node, or undefined (with the reason printed) where there is none.

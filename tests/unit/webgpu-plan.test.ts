@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readKernels } from '../parity/webgpu-device.ts';
+import { kernelFiles } from '../parity/webgpu-device.ts';
 import { reportPlan } from '../../sdk/backends/webgpu/report.ts';
 import { specialise } from '../../sdk/backends/webgpu/shader.ts';
 import { graphsOf, peak } from '../support/real-models.ts';
@@ -74,7 +74,7 @@ test('loops marked so are written out, and nothing else changes', () => {
 });
 
 test('every kernel file is pure WGSL: no marks but those of unrolled loops', () => {
-  for (const [name, source] of Object.entries(readKernels())) {
+  for (const [name, source] of Object.entries(kernelFiles())) {
     assert.ok(!/\$\{|#if|#define|%%/.test(source), name);
     for (const line of source.split('\n'))
       if (line.includes('@unroll')) assert.match(line, /^ *for \(var \w+ = 0u; .*\{ \/\/ @unroll$/);

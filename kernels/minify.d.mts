@@ -1,0 +1,2 @@
+/** WGSL by file name, shortened as the package has it. */
+export function minifyKernels(sources: Readonly<Record<string, string>>): Record<string, string>;
