@@ -1,9 +1,9 @@
 import { SDError } from '../errors.ts';
-import { sha256 } from './hash.ts';
+import { checksum } from './checksum.ts';
 import { holdLock } from './locks.ts';
 import type { ModelCache } from './model-cache.ts';
-import type { Group, StoredItem } from './record.ts';
-import { ShardWriter } from './shard-writer.ts';
+import type { Group, Piece, StoredItem } from './record.ts';
+import { padded, ShardWriter } from './shard-writer.ts';
 
 /** A named thing to keep: plain data that describes it, and its blocks of bytes. */
 export interface Item {
@@ -109,19 +109,21 @@ export class CachedModel {
     stored: ReadonlyMap<string, StoredItem>,
     { signal, onBytes }: ItemsOptions,
   ): AsyncIterable<Item> {
-    const sizes = (await this.#cache.record(this.#model.key))?.groups.get(group)?.shards;
-    if (!sizes) return;
-    const ordered = inShardOrder(stored, [...sizes.keys()]);
-    const shards = new ShardReader(this.#cache, sizes, neededShards(ordered), onBytes);
+    const known = (await this.#cache.record(this.#model.key))?.groups.get(group)?.shards;
+    if (!known) return;
+    const ordered = inShardOrder(stored, [...known.keys()]);
+    const shards = new ShardReader(this.#cache, known, neededShards(ordered), onBytes);
+    const joiner = new Joiner();
     for (const [name, item] of ordered) {
       if (signal?.aborted)
         throw new SDError('ABORTED', 'The load was aborted.', { cause: signal.reason });
       const blocks: Uint8Array[] = [];
+      joiner.begin(item.blocks.reduce((sum, pieces) => sum + padded(bytesOf(pieces)), 0));
       for (const pieces of item.blocks) {
         const parts: (Uint8Array | undefined)[] = [];
         for (const { shard, offset, length } of pieces)
           parts.push((await shards.get(shard))?.subarray(offset, offset + length));
-        if (parts.every((part) => part !== undefined)) blocks.push(join(parts));
+        if (parts.every((part) => part !== undefined)) blocks.push(joiner.join(parts));
       }
       if (blocks.length === item.blocks.length) yield { name, meta: item.meta, blocks };
     }
@@ -173,13 +175,13 @@ export class CachedModel {
   }
 }
 
-/** Shards in memory at once: one in use, and those whose hashes two cores can work on meanwhile. */
+/** Shards in memory at once: one in use, and those that are on their way meanwhile. */
 const IN_FLIGHT = 3;
 
-/** Reads shards in order and verifies each, ahead of its use. */
+/** Reads shards in order, ahead of their use, and verifies each. */
 class ShardReader {
   readonly #cache: ModelCache;
-  readonly #sizes: Group['shards'];
+  readonly #shards: Group['shards'];
   readonly #order: readonly string[];
   readonly #onBytes: ((count: number) => void) | undefined;
   /** The shards in use: an item may span two or more. */
@@ -187,12 +189,12 @@ class ShardReader {
 
   constructor(
     cache: ModelCache,
-    sizes: Group['shards'],
+    shards: Group['shards'],
     order: readonly string[],
     onBytes: ((count: number) => void) | undefined,
   ) {
     this.#cache = cache;
-    this.#sizes = sizes;
+    this.#shards = shards;
     this.#order = order;
     this.#onBytes = onBytes;
   }
@@ -208,8 +210,9 @@ class ShardReader {
   }
 
   async #verified(hash: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const wanted = this.#shards.get(hash)!;
     const bytes = await this.#cache.readShard(hash);
-    if (bytes && bytes.length === this.#sizes.get(hash) && (await sha256(bytes)) === hash) {
+    if (bytes?.length === wanted.size && checksum(bytes) === wanted.checksum) {
       this.#onBytes?.(bytes.length);
       return bytes;
     }
@@ -238,25 +241,42 @@ function neededShards(items: readonly [string, StoredItem][]): string[] {
   return [...new Set(items.flatMap(([, { blocks }]) => blocks.flat().map(({ shard }) => shard)))];
 }
 
+const bytesOf = (pieces: readonly Piece[]): number =>
+  pieces.reduce((sum, { length }) => sum + length, 0);
+
 function smallest(stored: ReadonlyMap<string, StoredItem>): string | undefined {
   let best: string | undefined;
   let least = Infinity;
   for (const [name, { blocks }] of stored) {
-    const size = blocks.flat().reduce((sum, { length }) => sum + length, 0);
+    const size = bytesOf(blocks.flat());
     if (size > 0 && size < least) [best, least] = [name, size];
   }
   return best;
 }
 
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  if (parts.length === 1) return parts[0];
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
+/** Puts the pieces of blocks together, in memory that the next item takes over. */
+class Joiner {
+  #memory = new Uint8Array(0);
+  #used = 0;
+
+  /** @param bytes that the blocks of the next item have together */
+  begin(bytes: number): void {
+    // New memory is slow: the system clears it page by page.
+    if (bytes > this.#memory.length) this.#memory = new Uint8Array(bytes);
+    this.#used = 0;
   }
-  return out;
+
+  join(parts: readonly Uint8Array[]): Uint8Array {
+    if (parts.length === 1) return parts[0];
+    const begin = this.#used;
+    for (const part of parts) {
+      this.#memory.set(part, this.#used);
+      this.#used += part.length;
+    }
+    const block = this.#memory.subarray(begin, this.#used);
+    this.#used = padded(this.#used);
+    return block;
+  }
 }
 
 function equal(a: Uint8Array, b: Uint8Array): boolean {

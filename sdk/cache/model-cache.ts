@@ -1,6 +1,13 @@
 import { del, get, keys as storedKeys, promisifyRequest, set, type UseStore } from 'idb-keyval';
 import { failureKind, type FailureKind } from './failure.ts';
-import { asModelRecord, keyRest, keys, referenced, type ModelRecord } from './record.ts';
+import {
+  asModelRecord,
+  keyRest,
+  keys,
+  referenced,
+  type Group,
+  type ModelRecord,
+} from './record.ts';
 import type { FullShard } from './shard-writer.ts';
 
 /** What {@link ModelCache.list} tells of a model. */
@@ -126,10 +133,11 @@ export class ModelCache {
           groups: new Map(),
         };
         let { shards, items } = record.groups.get(group) ?? { shards: new Map(), items: new Map() };
-        shards = new Map(shards).set(shard.hash, shard.bytes.length);
+        const { hash, checksum, bytes } = shard;
+        shards = new Map(shards).set(hash, { size: bytes.length, checksum });
         items = new Map([...items, ...shard.items]);
         record.groups.set(group, { shards, items });
-        store.put(value(), keys.shard(shard.hash));
+        store.put(value(), keys.shard(hash));
         store.put(record, keys.model(model.key));
         await promisifyRequest(store.transaction);
         return true;
@@ -255,9 +263,9 @@ export class ModelCache {
   }
 }
 
-function sumSizes(shards: readonly ReadonlyMap<string, number>[]): number {
-  const sizes = new Map(shards.flatMap((map) => [...map]));
-  return [...sizes.values()].reduce((sum, size) => sum + size, 0);
+function sumSizes(shards: readonly Group['shards'][]): number {
+  const distinct = new Map(shards.flatMap((map) => [...map]));
+  return [...distinct.values()].reduce((sum, { size }) => sum + size, 0);
 }
 
 function messageOf(error: unknown): string {

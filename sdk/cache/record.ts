@@ -13,10 +13,17 @@ export interface StoredItem {
   readonly blocks: readonly (readonly Piece[])[];
 }
 
+/** What a shard's bytes must be when they are read again. */
+export interface ShardInfo {
+  readonly size: number;
+  /** See `checksum.ts`. */
+  readonly checksum: string;
+}
+
 /** Items that were stored together, such as the UNet in f16. */
 export interface Group {
-  /** Sizes by SHA-256, in the order they were written. */
-  readonly shards: Map<string, number>;
+  /** By SHA-256, in the order they were written. */
+  readonly shards: Map<string, ShardInfo>;
   readonly items: Map<string, StoredItem>;
 }
 
@@ -31,19 +38,21 @@ export interface ModelRecord {
   readonly groups: Map<string, Group>;
 }
 
+const VERSIONS = { model: 2, shard: 1, text: 1 } as const;
+
 /**
  * Keys carry the version of their layout, so that a later version and this one can live in one
  * database and neither takes the other's records for its own.
  */
 export const keys = {
-  model: (key: string): string => `model/1/${key}`,
-  shard: (hash: string): string => `shard/1/${hash}`,
-  text: (key: string, path: string): string => `text/1/${key}/${path}`,
+  model: (key: string): string => `model/${VERSIONS.model}/${key}`,
+  shard: (hash: string): string => `shard/${VERSIONS.shard}/${hash}`,
+  text: (key: string, path: string): string => `text/${VERSIONS.text}/${key}/${path}`,
 };
 
 /** The part after the prefix, or undefined for a key of another kind or version. */
-export function keyRest(key: IDBValidKey, kind: 'model' | 'shard' | 'text'): string | undefined {
-  const prefix = `${kind}/1/`;
+export function keyRest(key: IDBValidKey, kind: keyof typeof VERSIONS): string | undefined {
+  const prefix = `${kind}/${VERSIONS[kind]}/`;
   return typeof key === 'string' && key.startsWith(prefix) ? key.slice(prefix.length) : undefined;
 }
 
@@ -65,6 +74,10 @@ function isGroup(group: unknown): boolean {
   return (
     shards instanceof Map &&
     items instanceof Map &&
+    [...shards.values()].every(
+      (shard: Partial<ShardInfo> | null) =>
+        typeof shard?.size === 'number' && typeof shard.checksum === 'string',
+    ) &&
     [...items.values()].every(
       (item: Partial<StoredItem>) =>
         Array.isArray(item.blocks) &&
@@ -78,7 +91,7 @@ function isGroup(group: unknown): boolean {
                 Number.isSafeInteger(offset + length) &&
                 offset >= 0 &&
                 length >= 0 &&
-                offset + length <= shards.get(shard)!,
+                offset + length <= shards.get(shard)!.size,
             ),
         ),
     )

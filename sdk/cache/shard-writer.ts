@@ -1,3 +1,4 @@
+import { checksum } from './checksum.ts';
 import { sha256 } from './hash.ts';
 import type { Piece, StoredItem } from './record.ts';
 
@@ -11,6 +12,7 @@ const ALIGNMENT = 16;
 /** A full shard, and the items whose last byte is in it. */
 export interface FullShard {
   readonly hash: string;
+  readonly checksum: string;
   /** Valid until the commit resolves: the next shard is built in the same memory. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly items: ReadonlyMap<string, StoredItem>;
@@ -90,14 +92,17 @@ export class ShardWriter {
     const items = new Map(
       done.map(({ name, meta, blocks }) => [name, { meta, blocks: blocks as Piece[][] }]),
     );
-    this.#committing = this.#commit({ hash, bytes, items }).finally(() => {
-      this.#spare = buffer;
-    });
+    this.#committing = this.#commit({ hash, checksum: checksum(bytes), bytes, items }).finally(
+      () => {
+        this.#spare = buffer;
+      },
+    );
     // A failure is thrown where it is awaited.
     this.#committing.catch(() => {});
   }
 }
 
-function padded(length: number): number {
+/** Where the next block may begin. */
+export function padded(length: number): number {
   return Math.ceil(length / ALIGNMENT) * ALIGNMENT;
 }

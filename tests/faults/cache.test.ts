@@ -165,7 +165,7 @@ test('a damaged or foreign record is taken for none', async () => {
   ]) {
     const db = new FakeIndexedDB();
     await load(session(db));
-    db.data.set('model/1/model', value);
+    db.data.set('model/2/model', value);
     const next = session(db);
     await load(next);
     assert.deepEqual(next.asked, names);
