@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Weights } from '../../sdk/backends/backend.ts';
 import { createWebGPUBackend, type WebGPUBackend } from '../../sdk/backends/webgpu/index.ts';
+import type { WebGPUProgram } from '../../sdk/backends/webgpu/program.ts';
+import { Stopwatch } from '../../sdk/backends/webgpu/stopwatch.ts';
 import { guess, type Product } from '../../sdk/backends/webgpu/tiles.ts';
 import { keyOf, Tuner, type TuningStore } from '../../sdk/backends/webgpu/tuner.ts';
 import { isSDError } from '../../sdk/errors.ts';
@@ -177,6 +179,74 @@ describe('the tuner', { skip: !gpu }, () => {
       },
     };
   }
+
+  test('a pass is timed by the GPU where it has timestamps, else by its queue; nothing leaks', async () => {
+    for (const hasTimestamps of [true, false]) {
+      const backend = await open();
+      const { device } = backend;
+      // lavapipe has them; without the feature the same device stands for one that has not.
+      assert.ok(device.gpu.features.has('timestamp-query'));
+      if (!hasTimestamps)
+        Object.defineProperty(device.gpu, 'features', { value: new Set<string>() });
+      const { live } = countMade(device.gpu);
+      const graph = new Graph();
+      const x = graph.input('x', [1, 256, 256]);
+      graph.output('y', graph.root.linear('l', x, 256));
+      const weights = await load(backend, graph);
+      const program = (await backend.compile(graph, weights)) as WebGPUProgram;
+      const stopwatch = new Stopwatch(device);
+      assert.equal(stopwatch.hasTimestamps, hasTimestamps);
+      const time = async (times: number): Promise<number> => {
+        const all: number[] = [];
+        for (let i = 0; i < 5; i++)
+          all.push(
+            await stopwatch.time((pass) => {
+              for (let j = 0; j < times; j++) program.encode(pass);
+            }),
+          );
+        return Math.min(...all);
+      };
+      const [one, ten] = [await time(1), await time(10)];
+      console.log(`${hasTimestamps ? 'timestamps' : 'queue'}: ${one} ms, ten times ${ten} ms`);
+      assert.ok(one > 0 && ten > 3 * one, `${one} ms once, ${ten} ms ten times`);
+      assert.equal(stopwatch.hasTimestamps, hasTimestamps, 'they are believed');
+      stopwatch.dispose();
+      program.dispose();
+      weights.dispose();
+      assert.equal(live(), 0);
+      await backend.dispose();
+    }
+  });
+
+  test('clocks that run backwards, stand still or are of another kind are not believed', async () => {
+    const backend = await open();
+    const { gpu: device } = backend.device;
+    const original = device.createCommandEncoder.bind(device);
+    for (const stamps of [
+      [5n, 3n],
+      [0n, 0n],
+      [1n, 10n ** 18n],
+    ]) {
+      const stopwatch = new Stopwatch(backend.device);
+      const wrong = device.createBuffer({ size: 16, usage: GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST }); // prettier-ignore
+      device.queue.writeBuffer(wrong, 0, new BigInt64Array(stamps));
+      device.createCommandEncoder = (descriptor) => {
+        const encoder = original(descriptor);
+        const copy = encoder.copyBufferToBuffer.bind(encoder);
+        const lie = (...[, , to]: unknown[]): void => copy(wrong, 0, to as GPUBuffer, 0, 16);
+        encoder.copyBufferToBuffer = lie as typeof copy;
+        return encoder;
+      };
+      const ms = await stopwatch.time(() => {});
+      assert.ok(ms >= 0 && ms < 5000, `${ms} ms`);
+      assert.equal(stopwatch.hasTimestamps, false);
+      device.createCommandEncoder = original;
+      assert.ok((await stopwatch.time(() => {})) >= 0, 'the queue is asked from then on');
+      stopwatch.dispose();
+      wrong.destroy();
+    }
+    await backend.dispose();
+  });
 
   test('measures, keeps what it found, and does not measure again', async () => {
     const backend = await open();

@@ -162,6 +162,15 @@ export class WebGPUProgram implements Program {
     this.#onceIsStale = false;
   }
 
+  /** Encodes all of a run, whatever it costs: for measuring. */
+  encode(pass: GPUComputePassEncoder): void {
+    for (const { pipeline, bindGroup, grid } of [...this.#once, ...this.#perStep]) {
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, bindGroup);
+      pass.dispatchWorkgroups(...grid);
+    }
+  }
+
   async read(output: string): Promise<Float32Array> {
     const t = this.#graph.outputs.get(output);
     const staging = this.#readback.get(output);

@@ -3,6 +3,7 @@ import type { Device } from './device.ts';
 import { Pace } from './pace.ts';
 import type { Pipelines } from './pipelines.ts';
 import { WebGPUProgram } from './program.ts';
+import { Stopwatch } from './stopwatch.ts';
 import {
   blocksOf,
   fits,
@@ -32,10 +33,13 @@ export interface Tuning {
 const TIME = 2000;
 /** Products smaller than this are not worth measuring. */
 const LEAST_FLOPS = 1e8;
-/** What another tile must gain over the guess: clocks are coarse (100 ms in Firefox). */
+/** What another tile must gain over the guess: clocks are coarse. */
 const GAIN = 0.9;
-/** A speed at which every probe is one submit. */
-const UNHURRIED = 1e15;
+/** A measurement should take as many ms, so that clocks which tick every 100 µs can tell a gain. */
+const LONG_ENOUGH = 5;
+const MOST_REPEATS = 64;
+/** What a pass between two ticks of a clock counts as, in ms. */
+const LEAST_TIME = 0.02;
 /** Work of one probe: a larger product is measured by its first rows. */
 const PROBE_FLOPS = 4e9;
 
@@ -93,9 +97,14 @@ export class Tuner {
     const order = [...open].sort(([, a], [, b]) => b.flops - a.flops);
     if (order.length === 0) return;
     const begin = performance.now();
-    for (const [key, { product }] of order) {
-      if (performance.now() - begin > this.#left) break;
-      this.#choices[key] = await this.#measure(product);
+    const stopwatch = new Stopwatch(this.#device);
+    try {
+      for (const [key, { product }] of order) {
+        if (performance.now() - begin > this.#left) break;
+        this.#choices[key] = await this.#measure(product, stopwatch);
+      }
+    } finally {
+      stopwatch.dispose();
     }
     this.#left -= performance.now() - begin;
     const tuning: Tuning = { speed: this.#speed!, choices: this.#choices };
@@ -112,16 +121,16 @@ export class Tuner {
     this.#choices = { ...known.choices };
   }
 
-  async #measure(product: Product): Promise<Choice> {
+  async #measure(product: Product, stopwatch: Stopwatch): Promise<Choice> {
     const flopsPerRow = flopsOf(product) / product.rows;
     const rows = Math.max(1, Math.min(product.rows, Math.ceil(PROBE_FLOPS / flopsPerRow)));
     const probe = { ...product, rows };
     let best = guess(product);
-    let least = await this.#time(probe, best);
+    let least = await this.#time(probe, best, stopwatch);
     const usual = least;
     for (const choice of candidates(product)) {
       if (choice.tile === best.tile && choice.splits === best.splits) continue;
-      const ms = await this.#time(probe, choice);
+      const ms = await this.#time(probe, choice, stopwatch);
       if (ms < least && ms < GAIN * usual) [best, least] = [choice, ms];
     }
     this.#speed = Math.max(this.#speed ?? 0, flopsOf(probe) / least);
@@ -129,7 +138,7 @@ export class Tuner {
   }
 
   /** Milliseconds of one run: the best of three, each long enough to measure. */
-  async #time(product: Product, choice: Choice): Promise<number> {
+  async #time(product: Product, choice: Choice, stopwatch: Stopwatch): Promise<number> {
     const graph = new Graph();
     const inner = product.channels * product.taps;
     const x = graph.input('x', [1, product.rows, inner]);
@@ -138,21 +147,20 @@ export class Tuner {
     const program = await WebGPUProgram.compile(
       this.#device,
       this.#pipelines,
-      new Pace(this.#device, UNHURRIED, Infinity),
+      new Pace(this.#device, Infinity),
       graph,
       weights,
       { norm: 'loader', maxFlops: Infinity, headWords: 1, choose: () => choice },
     );
-    const { queue } = this.#device.gpu;
     const run = async (times: number): Promise<number> => {
-      const begin = performance.now();
-      for (let i = 0; i < times; i++) await program.run();
-      await queue.onSubmittedWorkDone();
-      return (performance.now() - begin) / times;
+      const ms = await stopwatch.time((pass) => {
+        for (let i = 0; i < times; i++) program.encode(pass);
+      });
+      return Math.max(ms, LEAST_TIME) / times;
     };
     // The first run compiles what drivers put off.
     let ms = await run(1);
-    const times = Math.max(1, Math.min(16, Math.ceil(5 / ms)));
+    const times = Math.max(1, Math.min(MOST_REPEATS, Math.ceil(LONG_ENOUGH / ms)));
     for (let i = 0; i < 2; i++) ms = Math.min(ms, await run(times));
     program.dispose();
     weights.dispose();
