@@ -7,8 +7,9 @@ type Reader = (text: string) => unknown;
 const text: Reader = (value) => value;
 /** What is no number becomes NaN, which the SDK refuses with a sentence. */
 const number: Reader = (value) => (value.trim() === '' ? undefined : Number(value));
+const FLAGS = new Map<string, boolean>([['', true], ['true', true], ['false', false]]); // prettier-ignore
 /** `seamless` alone is `true`, as of any attribute that needs no value. */
-const flag: Reader = (value) => (['', 'true'].includes(value) ? true : value);
+const flag: Reader = (value) => FLAGS.get(value) ?? value;
 
 /** Options of `generate`. */
 export const GENERATE = {
@@ -17,13 +18,18 @@ export const GENERATE = {
   steps: number,
   guidanceScale: number,
   guidanceRescale: number,
+  guidanceStart: number,
+  guidanceEnd: number,
   seed: number,
+  subseed: number,
+  subseedStrength: number,
   width: number,
   height: number,
   strength: number,
   sampler: text,
   eta: number,
   clipSkip: number,
+  count: number,
   rng: text,
   preview: text,
   syntax: text,
@@ -36,6 +42,8 @@ export const LOAD = {
   dtype: text,
   variant: text,
   threads: number,
+  keep: flag,
+  memory: text,
 } as const satisfies Partial<Record<keyof LoadOptions, Reader>>;
 
 export type GenerateName = keyof typeof GENERATE;

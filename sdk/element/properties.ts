@@ -17,8 +17,7 @@ export function mirrorAttributes(prototype: Element): void {
         return written === null ? undefined : read(written);
       },
       set(value: unknown) {
-        if (value === undefined || value === null || value === false)
-          this.removeAttribute(attribute);
+        if (value === undefined || value === null) this.removeAttribute(attribute);
         else this.setAttribute(attribute, value === true ? '' : String(value));
       },
     });

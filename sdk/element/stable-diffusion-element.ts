@@ -4,6 +4,7 @@ import {
   isSDError,
   type BackendChoice,
   type Dtype,
+  type GeneratedImage,
   type GenerateOptions,
   type GenerateResult,
   type LoadOptions,
@@ -19,6 +20,9 @@ import { adoptStyles } from './styles.ts';
 import type { ElementModel, StableDiffusionEvents } from './types.ts';
 import { View } from './view.ts';
 
+const pngFile = async (image: GeneratedImage) =>
+  new File([await image.toBlob()], `${image.seed}.png`, { type: 'image/png' });
+
 /** A server has no elements, and may import this all the same. */
 const Base = (globalThis.HTMLElement ?? class {}) as typeof HTMLElement;
 
@@ -27,15 +31,16 @@ const Base = (globalThis.HTMLElement ?? class {}) as typeof HTMLElement;
  * prompt, a button, and the picture. Nothing is downloaded before the button is pressed, unless
  * `autorun` is set and the person has not asked the browser to save data.
  *
- * Attributes: `src` (the model), the options of {@link GenerateOptions} in kebab case, `backend`,
- * `dtype`, `variant`, `threads`, `alt` (default: the prompt), and `autorun`, `disabled`, `readonly`,
- * `required`, `name` as of a form's fields. In a form its value is the picture, as a PNG file.
+ * Attributes: `src` (the model), the options of {@link GenerateOptions} that are one text, number or
+ * yes/no, in kebab case, `backend`, `dtype`, `variant`, `threads`, `keep`, `memory`, `alt` (default: the
+ * prompt), and `autorun`, `disabled`, `readonly`, `required`, `name` as of a form's fields. In a form its
+ * value is the picture, as a PNG file; with `count` it sends several, as a field for files does.
  *
  * Events: {@link StableDiffusionEvents}. They are composed, but do not bubble: an `error` that did
  * would reach `window.onerror`.
  *
  * Slots: `poster`, `label`, `draw`, `cancel`, and the default one below everything. Parts: `base`,
- * `figure`, `canvas`, `image`, `prompt-label`, `prompt`, `controls`, `button`, `draw-button`,
+ * `figure`, `canvas`, `pictures`, `image`, `prompt-label`, `prompt`, `controls`, `button`, `draw-button`,
  * `cancel-button`, `progress`, `status`, `error`. Custom properties: `--sd-width`, `--sd-radius`,
  * `--sd-accent`.
  */
@@ -54,13 +59,18 @@ export class StableDiffusionElement extends Base {
   declare steps: number | undefined;
   declare guidanceScale: number | undefined;
   declare guidanceRescale: number | undefined;
+  declare guidanceStart: number | undefined;
+  declare guidanceEnd: number | undefined;
   declare seed: number | undefined;
+  declare subseed: number | undefined;
+  declare subseedStrength: number | undefined;
   declare width: number | undefined;
   declare height: number | undefined;
   declare strength: number | undefined;
   declare sampler: string | undefined;
   declare eta: number | undefined;
   declare clipSkip: number | undefined;
+  declare count: number | undefined;
   declare rng: RandomKind | undefined;
   declare preview: PreviewKind | undefined;
   declare syntax: PromptSyntax | undefined;
@@ -69,6 +79,8 @@ export class StableDiffusionElement extends Base {
   declare dtype: Dtype | undefined;
   declare variant: string | undefined;
   declare threads: number | undefined;
+  declare keep: boolean | undefined;
+  declare memory: LoadOptions['memory'];
   /** Draws as soon as it is in the page. Off by default. */
   declare autorun: boolean;
   declare disabled: boolean;
@@ -91,7 +103,7 @@ export class StableDiffusionElement extends Base {
   #stopLoading: AbortController | undefined;
   #run: AbortController | undefined;
   #result: GenerateResult | undefined;
-  #file: File | null = null;
+  #files: readonly File[] = [];
   /** What a reset of the form goes back to. */
   #firstPrompt: string | undefined;
   #formDisabled = false;
@@ -131,9 +143,9 @@ export class StableDiffusionElement extends Base {
     return this.#result;
   }
 
-  /** The picture as a PNG file, which is also what the form sends; null before there is one. */
+  /** The first picture as a PNG file, null before there is one. The form sends all of them. */
   get value(): File | null {
-    return this.#file;
+    return this.#files[0] ?? null;
   }
 
   get form(): HTMLFormElement | null {
@@ -188,13 +200,11 @@ export class StableDiffusionElement extends Base {
       validateOptions(options);
       const sd = await this.load();
       const result = await sd.generate(options);
-      const file = new File([await result.image.toBlob()], `${result.seed}.png`, {
-        type: 'image/png',
-      });
+      const files = await Promise.all(result.images.map(pngFile));
       if (!mine()) throw new SDError('ABORTED', 'A newer run took the place of this one.');
       this.#result = result;
-      this.#setFile(file);
-      await this.#view.finish(result, file, this.alt ?? String(options.prompt));
+      this.#setFiles(files);
+      await this.#view.finish(result, files, this.alt ?? String(options.prompt));
       this.#tell('image', result);
       return result;
     } catch (cause) {
@@ -273,7 +283,7 @@ export class StableDiffusionElement extends Base {
     this.prompt = this.#firstPrompt;
     this.#result = undefined;
     this.#view.clear();
-    this.#setFile(null);
+    this.#setFiles([]);
   }
 
   /** Going back in the history brings the prompt back; the picture would have to be drawn again. */
@@ -361,15 +371,17 @@ export class StableDiffusionElement extends Base {
     this.#tell('progress', progress);
   }
 
-  #setFile(file: File | null): void {
-    this.#file = file;
+  #setFiles(files: readonly File[]): void {
+    this.#files = files;
+    const several = new FormData();
+    for (const file of files) several.append(this.name ?? '', file);
     // A browser stores the second for when the person comes back to the page.
-    this.#internals.setFormValue(file, this.prompt ?? '');
+    this.#internals.setFormValue(files.length > 1 ? several : this.value, this.prompt ?? '');
     this.#validate();
   }
 
   #validate(): void {
-    const missing = this.required && !this.#file;
+    const missing = this.required && !this.value;
     const message = missing ? 'Draw a picture first.' : '';
     this.#internals.setValidity({ valueMissing: missing }, message, this.#view.draw);
   }

@@ -32,6 +32,11 @@ canvas, img {
   inline-size: 100%;
   block-size: auto;
 }
+[part~='pictures'] {
+  display: grid;
+  grid-template-columns: repeat(auto-fit, minmax(min(12rem, 100%), 1fr));
+  inline-size: 100%;
+}
 label {
   display: grid;
   gap: 0.35rem;

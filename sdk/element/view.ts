@@ -30,11 +30,11 @@ export class View {
   );
   readonly #poster = slot('poster');
   readonly #canvas = make('canvas', { part: 'canvas', role: 'img' });
-  readonly #image = make('img', { part: 'image' });
+  readonly #pictures = make('div', { part: 'pictures' });
   readonly #figure = make(
     'figure',
     { part: 'figure', 'aria-busy': 'false' },
-    ...[this.#poster, this.#canvas, this.#image],
+    ...[this.#poster, this.#canvas, this.#pictures],
   );
   readonly #bar = make('progress', { part: 'progress', max: '1', 'aria-label': 'Progress' });
   readonly #status = make('p', { part: 'status' });
@@ -101,29 +101,26 @@ export class View {
     this.#show('canvas');
   }
 
-  /** @param file the picture as PNG */
-  async finish(result: GenerateResult, file: Blob, alt: string): Promise<void> {
+  /** @param files the pictures as PNG */
+  async finish(result: GenerateResult, files: readonly Blob[], alt: string): Promise<void> {
     this.#result = result;
     const seconds = (result.timings.total / 1000).toFixed(1);
     this.say([`Done in ${seconds} s, seed ${result.seed}.`, ...result.notices].join(' '), true);
-    result.image.toCanvas(this.#canvas);
+    this.preview(result.image, alt);
+    const pictures = await Promise.all(files.map((file, i) => show(file, result.images[i])));
+    if (this.#result !== result) return;
+    this.#pictures.replaceChildren(...pictures);
     this.describe(alt);
-    this.#show('canvas');
-    // An <img> can be saved and dragged as a file. A page whose policy allows no `blob:` pictures
-    // keeps the canvas, which shows the same.
-    const url = URL.createObjectURL(file);
-    this.#image.src = url;
-    const decoded = await this.#image.decode().then(
-      () => true,
-      () => false,
-    );
-    URL.revokeObjectURL(url);
-    if (decoded && this.#result === result) this.#show('image');
+    this.#show('pictures');
   }
 
   describe(alt: string): void {
-    this.#image.alt = alt;
     this.#canvas.setAttribute('aria-label', alt);
+    const pictures = [...this.#pictures.children];
+    for (const [i, picture] of pictures.entries()) {
+      const text = pictures.length > 1 ? `${alt} (${i + 1} of ${pictures.length})` : alt;
+      picture.setAttribute(picture.localName === 'img' ? 'alt' : 'aria-label', text);
+    }
   }
 
   cancelled(): void {
@@ -139,6 +136,7 @@ export class View {
 
   clear(): void {
     this.#result = undefined;
+    this.#pictures.replaceChildren();
     this.#error.textContent = '';
     this.say('');
     this.#back();
@@ -149,21 +147,38 @@ export class View {
     if (aloud) this.#aloud.textContent = text;
   }
 
-  /** To the last finished picture. */
+  /** To what was finished last. */
   #back(): void {
-    this.#result?.image.toCanvas(this.#canvas);
-    this.#canvas.setAttribute('aria-label', this.#image.alt);
-    this.#show(this.#result ? 'canvas' : 'poster');
+    this.#show(this.#pictures.firstChild ? 'pictures' : 'poster');
   }
 
-  #show(which: 'poster' | 'canvas' | 'image'): void {
+  #show(which: 'poster' | 'canvas' | 'pictures'): void {
     this.#poster.hidden = which !== 'poster';
     this.#canvas.hidden = which !== 'canvas';
-    this.#image.hidden = which !== 'image';
+    this.#pictures.hidden = which !== 'pictures';
   }
 
   #holds(button: HTMLElement): boolean {
     return (button.getRootNode() as ShadowRoot).activeElement === button;
+  }
+}
+
+/**
+ * The picture as an element. An `<img>` can be saved and dragged as a file; a page whose policy allows no
+ * `blob:` pictures gets a canvas, which shows the same.
+ */
+async function show(file: Blob, picture: PixelImage): Promise<HTMLElement> {
+  const image = make('img', { part: 'image' });
+  const url = URL.createObjectURL(file);
+  image.src = url;
+  try {
+    await image.decode();
+    return image;
+  } catch {
+    const canvas = make('canvas', { part: 'image', role: 'img' });
+    return picture.toCanvas(canvas);
+  } finally {
+    URL.revokeObjectURL(url);
   }
 }
 

@@ -99,6 +99,42 @@ describe('<stable-diffusion>', () => {
     form.remove();
   });
 
+  it('shows and sends as many pictures as `count` asks for', async () => {
+    const form = document.createElement('form');
+    document.body.append(form);
+    const attributes = { 'guidance-start': '0.5', 'guidance-end': '1', keep: 'false' };
+    const element = put({ name: 'pictures', prompt: 'a', count: '2', ...attributes }, form);
+    const { images } = await element.generate();
+    const shown = [...element.shadowRoot!.querySelectorAll<HTMLImageElement>("[part~='image']")];
+    equal(
+      shown.map(({ alt, naturalWidth }) => [alt, naturalWidth]),
+      [
+        ['a (1 of 2)', 64],
+        ['a (2 of 2)', 64],
+      ],
+    );
+    const names = () => new FormData(form).getAll('pictures').map((file) => (file as File).name);
+    equal(names(), ['5.png', '6.png']);
+    const sd = await element.load();
+    const options = { prompt: 'a', steps: 2, seed: 5, count: 2, guidanceStart: 0.5 };
+    const same = await sd.generate(options);
+    ok(images[1].data.join() === same.images[1].data.join(), 'another picture');
+    const whole = await sd.generate({ ...options, guidanceStart: 0 });
+    ok(images[1].data.join() !== whole.images[1].data.join(), 'guidance-start does nothing');
+
+    element.setAttribute('subseed', '9');
+    element.subseedStrength = 0.5;
+    element.count = 1;
+    const varied = await element.generate();
+    const blend = { ...options, count: 1, subseed: 9, subseedStrength: 0.5 };
+    ok(varied.image.data.join() === (await sd.generate(blend)).image.data.join(), 'no variation');
+    equal(names(), ['5.png']);
+    element.src = undefined;
+    await element.generate({ steps: 1 }).catch(() => {});
+    equal(part(element, 'pictures').hidden, false);
+    form.remove();
+  });
+
   it('refuses bad options before it downloads, as text and as an event that does not bubble', async () => {
     const before = downloads();
     const host = document.createElement('div');
@@ -166,6 +202,8 @@ describe('<stable-diffusion>', () => {
       ['3', 'fog', ''],
     );
     equal([early.guidanceScale, early.seamless, early.autorun], [3, true, false]);
+    early.keep = false;
+    equal([early.getAttribute('keep'), early.keep], ['false', false]);
     early.guidanceScale = undefined;
     equal(early.hasAttribute('guidance-scale'), false);
     const field = part<HTMLTextAreaElement>(early, 'prompt');

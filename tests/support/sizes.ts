@@ -38,7 +38,7 @@ export const everything = (dist: string): Sizes =>
       ...['index.js', 'worker.js'],
       ...['wasm/engine-relaxed.wasm', 'wasm/engine-simd.wasm', 'wasm/tokenizer.wasm'],
     ],
-    127 * KIB,
+    128 * KIB,
   );
 
 /** Entries of their own, that most pages leave out. */
