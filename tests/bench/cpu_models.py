@@ -1,6 +1,6 @@
-"""cpu_models.py FOLDER [--native]: the models that cpu.mjs times, for the SDK and for onnxruntime.
+"""cpu_models.py FOLDER [--native] [NAME …]: the models that cpu.mjs and gpu.ts time, for the SDK and for onnxruntime.
 
-Writes FOLDER/{unet-half,vae-dec}/ with config.json, the weights and one case of inputs and outputs as
+Writes FOLDER/{unet-half,vae-dec,unet-small}/ (or those named; the last is for software GPUs) with config.json, the weights and one case of inputs and outputs as
 safetensors, and onnx/ (the graph, its weights in files of at most 800 MB, files.json). `--native`
 times native onnxruntime on them instead. Needs torch, diffusers, onnx, onnxscript and onnxruntime.
 """
@@ -21,6 +21,7 @@ UNET = dict(
     down_block_types=('CrossAttnDownBlock2D',) * 3 + ('DownBlock2D',),
     up_block_types=('UpBlock2D',) + ('CrossAttnUpBlock2D',) * 3,
 )
+SMALL = {**UNET, 'block_out_channels': (64, 128, 256, 256), 'sample_size': 16}
 VAE = dict(
     in_channels=3, out_channels=3, latent_channels=4, layers_per_block=2, norm_num_groups=32,
     block_out_channels=(128, 256, 512, 512), sample_size=512, scaling_factor=0.18215,
@@ -49,12 +50,13 @@ class Decode(torch.nn.Module):
 def build(name):
     """Weights of torch's default initialisation, seed 0; inputs of seed 1."""
     torch.manual_seed(0)
-    model = (UNet2DConditionModel(**UNET) if name == 'unet-half' else AutoencoderKL(**VAE)).eval()
+    config = {'unet-half': UNET, 'unet-small': SMALL}.get(name)
+    model = (UNet2DConditionModel(**config) if config else AutoencoderKL(**VAE)).eval()
     g = torch.Generator().manual_seed(1)
     if name == 'vae-dec':
         return model, Decode(model).eval(), dict(latent=torch.randn(1, 4, 32, 32, generator=g))
     inputs = dict(
-        sample=torch.randn(1, 4, 64, 64, generator=g),
+        sample=torch.randn(1, 4, config['sample_size'], config['sample_size'], generator=g),
         timestep=torch.tensor([500], dtype=torch.int64),
         encoder_hidden_states=torch.randn(1, 77, 768, generator=g),
     )
@@ -107,7 +109,9 @@ def time_native(folder, threads=2, runs=5):
 
 def main():
     root = pathlib.Path(sys.argv[1])
-    for name, opset in (('unet-half', 23), ('vae-dec', 18)):
+    opsets = {'unet-half': 23, 'vae-dec': 18, 'unet-small': 23}
+    for name in [arg for arg in sys.argv[2:] if arg in opsets] or opsets:
+        opset = opsets[name]
         folder = root / name
         if '--native' in sys.argv:
             time_native(folder)
