@@ -1,6 +1,6 @@
 // dist/index.js is the page side, dist/worker.js everything else; each is one self-contained file,
 // so that it also runs from a CDN, from a blob and in a nested worker.
-import { cpSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { nodeResolve } from '@rollup/plugin-node-resolve';
 import { transform } from 'esbuild';
@@ -25,6 +25,30 @@ const kernels = () => ({
   },
 });
 
+/** `bytes` as a custom section of a WebAssembly module; no reader of modules looks into those. */
+function customSection(name, bytes) {
+  const length = (value) => (value < 128 ? [value] : [(value & 127) | 128, ...length(value >> 7)]);
+  const content = Buffer.concat([Buffer.from([name.length]), Buffer.from(name), bytes]);
+  return Buffer.concat([Buffer.from([0, ...length(content.length)]), content]);
+}
+
+/**
+ * WebAssembly by file name. The CPU engine's two builds say almost the same, so they are one file: the
+ * plain one, and the relaxed one in its last section, which ends with the length of that (see
+ * sdk/worker/engines.ts). Compressed it is hardly longer than one of them.
+ */
+function wasmFiles() {
+  const read = (name) => readFileSync(`build/wasm/${name}.wasm`);
+  const relaxed = read('engine-relaxed');
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(relaxed.length);
+  const section = customSection('relaxed', Buffer.concat([relaxed, length]));
+  return {
+    'engine.wasm': Buffer.concat([read('engine-simd'), section]),
+    'tokenizer.wasm': read('tokenizer'),
+  };
+}
+
 /** For the script that brings everything along: the worker's text, the WebAssembly, and who uses them. */
 const inline = () => ({
   name: 'inline',
@@ -41,8 +65,10 @@ const inline = () => ({
       return `export default ${JSON.stringify(script)};`;
     }
     if (id !== 'virtual:wasm') return null;
-    const files = readdirSync('build/wasm').filter((name) => name.endsWith('.wasm'));
-    const entries = files.map((name) => [name, readFileSync(`build/wasm/${name}`, 'base64')]);
+    const entries = Object.entries(wasmFiles()).map(([name, file]) => [
+      name,
+      file.toString('base64'),
+    ]);
     return `export default ${JSON.stringify(Object.fromEntries(entries))};`;
   },
 });
@@ -94,9 +120,10 @@ const types = (input, file) => ({ input, output: { file, format: 'es' }, plugins
 const copyAssets = () => ({
   name: 'copy-assets',
   writeBundle() {
+    rmSync('dist/wasm', { recursive: true, force: true });
     mkdirSync('dist/wasm', { recursive: true });
-    for (const file of readdirSync('build/wasm').filter((name) => name.endsWith('.wasm')))
-      cpSync(`build/wasm/${file}`, `dist/wasm/${file}`);
+    for (const [name, file] of Object.entries(wasmFiles()))
+      writeFileSync(`dist/wasm/${name}`, file);
     cpSync('sdk/tokenizer/clip-merges.txt', 'dist/clip-merges.txt');
   },
 });

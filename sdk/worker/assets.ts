@@ -6,8 +6,7 @@ import type { Assets } from './protocol.ts';
  */
 export const assets = (): Assets => ({
   wasm: {
-    'engine-relaxed.wasm': new URL('./wasm/engine-relaxed.wasm', import.meta.url).href,
-    'engine-simd.wasm': new URL('./wasm/engine-simd.wasm', import.meta.url).href,
+    'engine.wasm': new URL('./wasm/engine.wasm', import.meta.url).href,
     'tokenizer.wasm': new URL('./wasm/tokenizer.wasm', import.meta.url).href,
   },
   merges: new URL('./clip-merges.txt', import.meta.url).href,

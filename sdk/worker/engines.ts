@@ -1,11 +1,12 @@
 import { get, set } from 'idb-keyval';
 import kernels from 'virtual:kernels';
 import type { Backend } from '../backends/backend.ts';
-import { createWasmBackend } from '../backends/wasm/index.ts';
+import { createWasmBackend, type WasmModules } from '../backends/wasm/index.ts';
 import { createWebGPUBackend } from '../backends/webgpu/index.ts';
 import { createRenewingBackend, type RenewingBackend } from '../backends/webgpu/renewal.ts';
 import { modelStore } from '../cache/index.ts';
 import { SDError } from '../errors.ts';
+import { assetBytes } from './asset-bytes.ts';
 import type { Assets, LoadRequest } from './protocol.ts';
 import { trusted } from './start.ts';
 
@@ -25,9 +26,10 @@ export interface Engine {
 export async function startEngine(
   { backend, threads }: Pick<LoadRequest, 'backend' | 'threads'>,
   assets: Assets,
+  signal: AbortSignal,
 ): Promise<Engine> {
   if (backend === 'webgpu') return { backend: await startGpu(), notices: [] };
-  const cpu = () => startCpu(threads, assets);
+  const cpu = () => startCpu(threads, assets, signal);
   if (backend === 'wasm') return { backend: await cpu(), notices: [] };
   let gpu: RenewingBackend;
   try {
@@ -52,12 +54,20 @@ function startGpu(): Promise<RenewingBackend> {
   return createRenewingBackend(() => createWebGPUBackend({ kernels, store }));
 }
 
-function startCpu(threads: number | undefined, { wasm }: Assets): Promise<Backend> {
-  return createWasmBackend({
-    modules: { relaxed: wasm['engine-relaxed.wasm'], plain: wasm['engine-simd.wasm'] },
-    threads,
-    spawnThread,
-  });
+async function startCpu(
+  threads: number | undefined,
+  { wasm }: Assets,
+  signal: AbortSignal,
+): Promise<Backend> {
+  const modules = engineBuilds(await assetBytes(wasm['engine.wasm'], signal));
+  return createWasmBackend({ modules, threads, spawnThread });
+}
+
+/** The file is the plain build; its last section ends with the relaxed one and that one's length. */
+function engineBuilds(file: ArrayBuffer): WasmModules {
+  const end = file.byteLength - 4;
+  const length = new DataView(file).getUint32(end, true);
+  return { plain: file, relaxed: file.slice(end - length, end) };
 }
 
 /**

@@ -5,6 +5,7 @@ import { generate } from '../pipeline/generate.ts';
 import { Pipeline } from '../pipeline/pipeline.ts';
 import { Residence } from '../pipeline/part.ts';
 import { Previewer } from '../pipeline/preview.ts';
+import { assetBytes } from './asset-bytes.ts';
 import { checkpointModel } from './checkpoint-model.ts';
 import { openEmbeddings, withEmbeddings } from './embeddings.ts';
 import { startEngine } from './engines.ts';
@@ -17,7 +18,7 @@ import type { CallContext, Model, OpenModel } from './serve.ts';
 export const openModel =
   (assets: Assets): OpenModel =>
   async (request, context) => {
-    const { backend, notices } = await startEngine(request, assets);
+    const { backend, notices } = await startEngine(request, assets, context.signal);
     try {
       const { pipeline, loras } = await loadPipeline(request, assets, backend, notices, context);
       const size = pipeline.defaultSize;
@@ -79,7 +80,7 @@ async function loadPipeline(
   const bytes = { done: 0, total: 0 };
   let isLoaded = false;
   const source = checkpointModel(checkpoint, {
-    tokenizer: await compile(assets.wasm['tokenizer.wasm'], signal),
+    tokenizer: await compile(await assetBytes(assets.wasm['tokenizer.wasm'], signal)),
     weights,
     loras,
     cached,
@@ -104,11 +105,7 @@ async function loadPipeline(
   return { pipeline, loras };
 }
 
-async function compile(
-  asset: string | ArrayBuffer,
-  signal: AbortSignal,
-): Promise<WebAssembly.Module> {
-  const bytes = typeof asset === 'string' ? await download(asset, signal) : asset;
+async function compile(bytes: ArrayBuffer): Promise<WebAssembly.Module> {
   try {
     return await WebAssembly.compile(bytes);
   } catch (cause) {
@@ -116,20 +113,6 @@ async function compile(
       'BACKEND_UNAVAILABLE',
       "The tokenizer does not compile. A Content-Security-Policy must allow 'wasm-unsafe-eval' in script-src.",
       { cause },
-    );
-  }
-}
-
-async function download(url: string, signal: AbortSignal): Promise<ArrayBuffer> {
-  try {
-    const response = await fetch(url, { signal });
-    if (!response.ok) throw new Error(`status ${response.status}`);
-    return await response.arrayBuffer();
-  } catch (cause) {
-    throw new SDError(
-      'NETWORK',
-      `${url} could not be fetched. It belongs to the SDK: serve the wasm folder next to its script.`,
-      { cause, retryable: true },
     );
   }
 }

@@ -34,10 +34,7 @@ export const everything = (dist: string): Sizes =>
   sum(
     'everything that makes pictures',
     dist,
-    [
-      ...['index.js', 'worker.js'],
-      ...['wasm/engine-relaxed.wasm', 'wasm/engine-simd.wasm', 'wasm/tokenizer.wasm'],
-    ],
+    ['index.js', 'worker.js', 'wasm/engine.wasm', 'wasm/tokenizer.wasm'],
     128 * KIB,
   );
 
