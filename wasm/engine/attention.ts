@@ -7,7 +7,7 @@ import {
 } from './layout';
 import { at, exp2, EXP2, loadPart } from './math';
 import { interleavePanel, interleaveRows, spreadPanel } from './pack';
-import { BLOCK, MR, tile } from './tile';
+import { BLOCK, MR, ROW, tile } from './tile';
 
 const LEAST: f32 = -1e30;
 
@@ -95,7 +95,7 @@ export function attentionTile(op: usize, index: i32, scratch: usize): void {
       const query = queries + p * queryStep, state = states + p * stateStep;
       let a = keys + first * keyStep, c = scores;
       for (let i = 0; i < blocks; i++) {
-        tile(d, a, query, c, false);
+        tile(d, a, query, ZEROS, 0, c, ROW);
         a += keyStep;
         c += BLOCK;
       }
@@ -105,7 +105,7 @@ export function attentionTile(op: usize, index: i32, scratch: usize): void {
       a = values + firstKey * (MR * 4);
       c = state + 64;
       for (let i = 0; i < dimBlocks; i++) {
-        tile(count, a, scores, c, first > 0);
+        tile(count, a, scores, first == 0 ? ZEROS : c, first == 0 ? 0 : ROW, c, ROW);
         a += valueStep;
         c += BLOCK;
       }

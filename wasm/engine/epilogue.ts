@@ -2,6 +2,11 @@
 import { ACT, ACT_NONE, BATCH_ROWS, BIAS, CHANNEL_BIAS, COLUMNS, OUT, RESIDUAL } from './layout';
 import { activate, gelu, loadPart, storePart } from './math';
 
+/** Whether nothing but a bias rides along. */
+export function isPlain(op: usize): bool {
+  return !load<usize>(op, CHANNEL_BIAS) && !load<usize>(op, RESIDUAL) && load<i32>(op, ACT) == ACT_NONE;
+}
+
 /** `count` rows of eight columns, from the accumulators at `c` to rows `row`, `row + 1`, … of the output. */
 export function finish(op: usize, c: usize, row: i32, count: i32, panel: i32): void {
   const columns = load<i32>(op, COLUMNS), column = panel << 3;

@@ -1,13 +1,13 @@
 // Matrix products and convolutions as implicit GEMM (Goto & van de Geijn 2008: the block of A in the
 // second cache, a panel of B in the first).
 import {
-  C0, C1, CONV, DTYPE, DTYPE_F32, DTYPE_I8, GATED, HEIGHT, K, K_BLOCK, KERNEL_W, OUT_HEIGHT, OUT_WIDTH,
+  BIAS, C0, C1, COLUMNS, CONV, DTYPE, DTYPE_F32, DTYPE_I8, GATED, HEIGHT, K, K_BLOCK, KERNEL_W, OUT, OUT_HEIGHT, OUT_WIDTH,
   PAD_LEFT, PAD_TOP, PANELS, ROWS, ROW_TILES, SCALES, SCRATCH_A, SCRATCH_B, SCRATCH_C, SKIP, STORED_HEIGHT,
   STORED_WIDTH, STRIDE, TILE_PANELS, TILE_ROWS, WEIGHT, WIDTH, WRAP_X, WRAP_Y, X, ZEROS,
 } from './layout';
-import { finish, finishGated } from './epilogue';
+import { finish, finishGated, isPlain } from './epilogue';
 import { interleaveRows, scaleStep, widenPanel } from './pack';
-import { BLOCK, MR, tile } from './tile';
+import { BLOCK, MR, ROW, tile } from './tile';
 
 // Tables of a row block in the scratch: addresses of x and of skip; first pixel of the row's picture,
 // and where its window starts.
@@ -33,6 +33,8 @@ export function gemmTile(op: usize, index: i32, scratch: usize): void {
   const weight = load<usize>(op, WEIGHT), scales = load<usize>(op, SCALES);
   // With all of k in one block the accumulators of a panel are spent before the next one starts.
   const keep = k > kBlock ? -1 : gated;
+  const columns = load<i32>(op, COLUMNS), bias = load<usize>(op, BIAS), out = load<usize>(op, OUT);
+  const plain = !gated && isPlain(op);
 
   for (let k0 = 0; k0 < k; k0 += kBlock) {
     const kc = min(kBlock, k - k0);
@@ -50,11 +52,17 @@ export function gemmTile(op: usize, index: i32, scratch: usize): void {
       }
       let a = scratch + SCRATCH_A;
       let c = scratch + SCRATCH_C + <usize>((p & keep) * blocks) * BLOCK;
+      const whole = plain && (panel + 1) << 3 <= columns;
       for (let i = 0; i < blocks; i++) {
-        tile(kc, a, b, c, k0 > 0);
-        if (last && (p & gated) == gated) {
-          const row = firstRow + i * MR;
-          const count = min(MR, load<i32>(op, ROWS) - row);
+        const row = firstRow + i * MR;
+        const count = min(MR, load<i32>(op, ROWS) - row);
+        // A whole block with no more than a bias starts from it, and ends where it belongs.
+        const direct = whole && count == MR;
+        const from = k0 > 0 ? c : direct && bias ? bias + (panel << 5) : ZEROS;
+        const there = direct && last;
+        const to = there ? out + (<usize>row * columns << 2) + (panel << 5) : c;
+        tile(kc, a, b, from, k0 > 0 ? ROW : 0, to, there ? columns << 2 : ROW);
+        if (last && !direct && (p & gated) == gated) {
           if (gated) finishGated(op, c - <usize>blocks * BLOCK, c, row, count, firstPanel + (p >> 1));
           else finish(op, c, row, count, panel);
         }

@@ -6,27 +6,32 @@ export const MR: i32 = ASC_FEATURE_RELAXED_SIMD ? 6 : 4;
 /** Bytes of one block of accumulators. */
 export const BLOCK: usize = ASC_FEATURE_RELAXED_SIMD ? 192 : 128;
 
+/** Bytes of a row of a block of accumulators. */
+export const ROW: usize = 32;
+
 /**
- * C (+)= A·B. a `[k][MR]`, b `[k][8]`, c `[MR][8]`; `add` keeps what c holds.
+ * MR rows of 8: those at `to`, `pitch` bytes apart, become those at `from`, `step` bytes apart, plus A·B.
+ * a `[k][MR]`, b `[k][8]`. A step of 0 starts every row from the same one: zeros, or a bias.
  */
-export function tile(k: i32, a: usize, b: usize, c: usize, add: bool): void {
-  if (ASC_FEATURE_RELAXED_SIMD) tile6(k, a, b, c, add);
-  else tile4(k, a, b, c, add);
+export function tile(k: i32, a: usize, b: usize, from: usize, step: usize, to: usize, pitch: usize): void {
+  if (ASC_FEATURE_RELAXED_SIMD) tile6(k, a, b, from, step, to, pitch);
+  else tile4(k, a, b, from, step, to, pitch);
 }
 
 // @ts-ignore: decorator
 @inline
-function tile6(k: i32, a: usize, b: usize, c: usize, add: bool): void {
-  let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00;
-  let c30 = c00, c31 = c00, c40 = c00, c41 = c00, c50 = c00, c51 = c00;
-  if (add) {
-    c00 = v128.load(c); c01 = v128.load(c, 16);
-    c10 = v128.load(c, 32); c11 = v128.load(c, 48);
-    c20 = v128.load(c, 64); c21 = v128.load(c, 80);
-    c30 = v128.load(c, 96); c31 = v128.load(c, 112);
-    c40 = v128.load(c, 128); c41 = v128.load(c, 144);
-    c50 = v128.load(c, 160); c51 = v128.load(c, 176);
-  }
+function tile6(k: i32, a: usize, b: usize, from: usize, step: usize, to: usize, pitch: usize): void {
+  let c00 = v128.load(from), c01 = v128.load(from, 16);
+  from += step;
+  let c10 = v128.load(from), c11 = v128.load(from, 16);
+  from += step;
+  let c20 = v128.load(from), c21 = v128.load(from, 16);
+  from += step;
+  let c30 = v128.load(from), c31 = v128.load(from, 16);
+  from += step;
+  let c40 = v128.load(from), c41 = v128.load(from, 16);
+  from += step;
+  let c50 = v128.load(from), c51 = v128.load(from, 16);
   for (; k > 0; k--) {
     const b0 = v128.load(b), b1 = v128.load(b, 16);
     let x = v128.load_splat<f32>(a);
@@ -44,25 +49,29 @@ function tile6(k: i32, a: usize, b: usize, c: usize, add: bool): void {
     a += 24;
     b += 32;
   }
-  v128.store(c, c00); v128.store(c, c01, 16);
-  v128.store(c, c10, 32); v128.store(c, c11, 48);
-  v128.store(c, c20, 64); v128.store(c, c21, 80);
-  v128.store(c, c30, 96); v128.store(c, c31, 112);
-  v128.store(c, c40, 128); v128.store(c, c41, 144);
-  v128.store(c, c50, 160); v128.store(c, c51, 176);
+  v128.store(to, c00); v128.store(to, c01, 16);
+  to += pitch;
+  v128.store(to, c10); v128.store(to, c11, 16);
+  to += pitch;
+  v128.store(to, c20); v128.store(to, c21, 16);
+  to += pitch;
+  v128.store(to, c30); v128.store(to, c31, 16);
+  to += pitch;
+  v128.store(to, c40); v128.store(to, c41, 16);
+  to += pitch;
+  v128.store(to, c50); v128.store(to, c51, 16);
 }
 
 // @ts-ignore: decorator
 @inline
-function tile4(k: i32, a: usize, b: usize, c: usize, add: bool): void {
-  let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00;
-  let c20 = c00, c21 = c00, c30 = c00, c31 = c00;
-  if (add) {
-    c00 = v128.load(c); c01 = v128.load(c, 16);
-    c10 = v128.load(c, 32); c11 = v128.load(c, 48);
-    c20 = v128.load(c, 64); c21 = v128.load(c, 80);
-    c30 = v128.load(c, 96); c31 = v128.load(c, 112);
-  }
+function tile4(k: i32, a: usize, b: usize, from: usize, step: usize, to: usize, pitch: usize): void {
+  let c00 = v128.load(from), c01 = v128.load(from, 16);
+  from += step;
+  let c10 = v128.load(from), c11 = v128.load(from, 16);
+  from += step;
+  let c20 = v128.load(from), c21 = v128.load(from, 16);
+  from += step;
+  let c30 = v128.load(from), c31 = v128.load(from, 16);
   for (; k > 0; k--) {
     const b0 = v128.load(b), b1 = v128.load(b, 16);
     let x = v128.load_splat<f32>(a);
@@ -76,8 +85,11 @@ function tile4(k: i32, a: usize, b: usize, c: usize, add: bool): void {
     a += 16;
     b += 32;
   }
-  v128.store(c, c00); v128.store(c, c01, 16);
-  v128.store(c, c10, 32); v128.store(c, c11, 48);
-  v128.store(c, c20, 64); v128.store(c, c21, 80);
-  v128.store(c, c30, 96); v128.store(c, c31, 112);
+  v128.store(to, c00); v128.store(to, c01, 16);
+  to += pitch;
+  v128.store(to, c10); v128.store(to, c11, 16);
+  to += pitch;
+  v128.store(to, c20); v128.store(to, c21, 16);
+  to += pitch;
+  v128.store(to, c30); v128.store(to, c31, 16);
 }

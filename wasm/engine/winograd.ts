@@ -11,7 +11,7 @@ import {
 } from './layout';
 import { at, fma } from './math';
 import { interleaveRows, scaleStep, widenPanel } from './pack';
-import { BLOCK, MR, tile } from './tile';
+import { BLOCK, MR, ROW, tile } from './tile';
 
 /** Channels that are transformed, and then multiplied, at once. */
 const CHUNK: i32 = 64;
@@ -152,7 +152,7 @@ export function winogradProductTile(op: usize, index: i32, scratch: usize): void
       let a = load<usize>(op, TRANSFORMED) + plane * planeStep + <usize>k0 * rowBlocks * (MR * 4) + firstBlock * aStep;
       for (let i = 0; i < blocks; i++) {
         for (let p = 0; p < panels; p++) {
-          tile(kc, a, b + p * bStep, c, k0 > 0);
+          tile(kc, a, b + p * bStep, k0 == 0 ? ZEROS : c, k0 == 0 ? 0 : ROW, c, ROW);
           c += BLOCK;
         }
         a += aStep;
