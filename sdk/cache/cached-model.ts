@@ -3,7 +3,7 @@ import { checksum } from './checksum.ts';
 import { holdLock } from './locks.ts';
 import type { ModelCache } from './model-cache.ts';
 import type { Group, Piece, StoredItem } from './record.ts';
-import { padded, ShardWriter } from './shard-writer.ts';
+import { padded, SHARD_BYTES, ShardWriter } from './shard-writer.ts';
 
 /** A named thing to keep: plain data that describes it, and its blocks of bytes. */
 export interface Item {
@@ -175,8 +175,8 @@ export class CachedModel {
   }
 }
 
-/** Shards in memory at once: one in use, and those that are on their way meanwhile. */
-const IN_FLIGHT = 3;
+/** Bytes of shards that are read beyond the one in use; one more is always on its way. */
+const READ_AHEAD = 2 * SHARD_BYTES;
 
 /** Reads shards in order, ahead of their use, and verifies each. */
 class ShardReader {
@@ -204,8 +204,12 @@ class ShardReader {
     const at = this.#order.indexOf(hash);
     // Items come in the order of their shards, so what lies before is done with.
     for (const old of this.#order.slice(0, at)) this.#held.delete(old);
-    for (const ahead of this.#order.slice(at, at + IN_FLIGHT))
+    let bytes = 0;
+    for (const [i, ahead] of this.#order.slice(at).entries()) {
+      if (i > 0) bytes += this.#shards.get(ahead)!.size;
+      if (i > 1 && bytes > READ_AHEAD) break;
       if (!this.#held.has(ahead)) this.#held.set(ahead, this.#verified(ahead));
+    }
     return this.#held.get(hash)!;
   }
 

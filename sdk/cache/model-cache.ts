@@ -119,10 +119,10 @@ export class ModelCache {
     group: string,
     shard: FullShard,
   ): Promise<void> {
-    const value = (): Blob | ArrayBuffer =>
-      this.#asBuffers ? shard.bytes.slice().buffer : new Blob([shard.bytes]);
-    const put = (): Promise<boolean> =>
-      this.#store('readwrite', async (store) => {
+    const { hash, checksum, blob } = shard;
+    const put = async (): Promise<boolean> => {
+      const value = this.#asBuffers ? await blob.arrayBuffer() : blob;
+      return this.#store('readwrite', async (store) => {
         const found = asModelRecord(
           await promisifyRequest<unknown>(store.get(keys.model(model.key))),
         );
@@ -133,15 +133,15 @@ export class ModelCache {
           groups: new Map(),
         };
         let { shards, items } = record.groups.get(group) ?? { shards: new Map(), items: new Map() };
-        const { hash, checksum, bytes } = shard;
-        shards = new Map(shards).set(hash, { size: bytes.length, checksum });
+        shards = new Map(shards).set(hash, { size: blob.size, checksum });
         items = new Map([...items, ...shard.items]);
         record.groups.set(group, { shards, items });
-        store.put(value(), keys.shard(hash));
+        store.put(value, keys.shard(hash));
         store.put(record, keys.model(model.key));
         await promisifyRequest(store.transaction);
         return true;
       });
+    };
     await this.#try(put, { makeRoomFor: model.key });
   }
 

@@ -4,8 +4,6 @@ import type { Piece, StoredItem } from './record.ts';
 
 /** Bytes of a shard: throughput no longer grows past this, and progress stays fine-grained. */
 export const SHARD_BYTES = 32 * 1024 * 1024;
-/** A shard is closed early, from half its size, rather than cutting an item in two. */
-const EARLY = SHARD_BYTES / 2;
 /** Blocks start at multiples of this, so that any typed array may lie over them. */
 const ALIGNMENT = 16;
 
@@ -13,30 +11,24 @@ const ALIGNMENT = 16;
 export interface FullShard {
   readonly hash: string;
   readonly checksum: string;
-  /** Valid until the commit resolves: the next shard is built in the same memory. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly blob: Blob;
   readonly items: ReadonlyMap<string, StoredItem>;
 }
 
-interface OpenItem {
-  readonly name: string;
-  readonly meta: unknown;
-  /** Pieces of the shard being filled have no hash yet. */
-  readonly blocks: { shard: string | undefined; offset: number; length: number }[][];
-}
+/** Where blocks lie in bytes that have no hash yet. */
+type Layout = readonly { readonly offset: number; readonly length: number }[];
 
 /**
- * Lays items one after another into shards. While one shard is committed the next is filled: two
- * buffers of {@link SHARD_BYTES}, never more.
+ * Lays items one after another into shards of half to all of the capacity. An item of more than half
+ * of it has a shard to itself, of up to twice the capacity, so that only what is larger still is cut and
+ * must be joined again in every load. One shard is committed while the next is filled.
  */
 export class ShardWriter {
   readonly #commit: (shard: FullShard) => Promise<void>;
   readonly #capacity: number;
-  #buffer: Uint8Array<ArrayBuffer>;
-  #spare: Uint8Array<ArrayBuffer> | undefined;
+  readonly #buffer: Uint8Array<ArrayBuffer>;
   #used = 0;
-  #done: OpenItem[] = [];
-  #open: OpenItem | undefined;
+  #items: { readonly name: string; readonly meta: unknown; readonly layout: Layout }[] = [];
   #committing: Promise<void> = Promise.resolve();
 
   constructor(commit: (shard: FullShard) => Promise<void>, capacity = SHARD_BYTES) {
@@ -45,61 +37,89 @@ export class ShardWriter {
     this.#buffer = new Uint8Array(capacity);
   }
 
+  /** The blocks may change once this has resolved. */
   async add(name: string, meta: unknown, blocks: readonly Uint8Array[]): Promise<void> {
-    const size = blocks.reduce((sum, block) => sum + padded(block.length), 0);
-    const early = Math.min(EARLY, this.#capacity / 2);
-    if (this.#used > early && size > this.#capacity - this.#used) await this.#close();
-    this.#open = { name, meta, blocks: [] };
-    for (const block of blocks) await this.#write(block);
-    this.#done.push(this.#open);
-    this.#open = undefined;
+    const size = blocks.reduce((sum, { length }) => sum + padded(length), 0);
+    if (size > this.#capacity / 2) return this.#addAlone(name, meta, blocks, size);
+    if (size > this.#capacity - this.#used) await this.#close();
+    const layout = layOut(blocks, this.#used);
+    layout.forEach(({ offset }, i) => this.#buffer.set(blocks[i], offset));
+    this.#used += size;
+    this.#items.push({ name, meta, layout });
   }
 
   /** Commits what is left and waits for all of it. */
   async flush(): Promise<void> {
-    this.#open = undefined;
-    if (this.#done.length > 0) await this.#close();
+    if (this.#items.length > 0) await this.#close();
     await this.#committing;
   }
 
-  async #write(block: Uint8Array): Promise<void> {
-    const pieces: OpenItem['blocks'][number] = [];
-    this.#open!.blocks.push(pieces);
-    this.#used = padded(this.#used);
-    for (let at = 0; at < block.length;) {
-      if (this.#used >= this.#capacity) await this.#close();
-      const length = Math.min(block.length - at, this.#capacity - this.#used);
-      this.#buffer.set(block.subarray(at, at + length), this.#used);
-      pieces.push({ shard: undefined, offset: this.#used, length });
-      this.#used += length;
-      at += length;
+  async #addAlone(
+    name: string,
+    meta: unknown,
+    blocks: readonly Uint8Array[],
+    size: number,
+  ): Promise<void> {
+    const layout = layOut(blocks, 0);
+    let bytes = blocks[0] as Uint8Array<ArrayBuffer>;
+    if (blocks.length > 1 || bytes.byteOffset % ALIGNMENT > 0) {
+      bytes = new Uint8Array(size);
+      layout.forEach(({ offset }, i) => bytes.set(blocks[i], offset));
+    }
+    const count = Math.ceil(bytes.length / (2 * this.#capacity));
+    const step = padded(Math.ceil(bytes.length / count));
+    const pieces = layout.map((): Piece[] => []);
+    for (let begin = 0; begin < bytes.length; begin += step) {
+      const end = Math.min(begin + step, bytes.length);
+      await this.#put(bytes.subarray(begin, end), (shard) => {
+        layout.forEach(({ offset, length }, i) => {
+          const [from, to] = [Math.max(begin, offset), Math.min(end, offset + length)];
+          if (from < to) pieces[i].push({ shard, offset: from - begin, length: to - from });
+        });
+        return end < bytes.length ? [] : [[name, { meta, blocks: pieces }]];
+      });
     }
   }
 
-  /** Hashes and commits the buffer. */
   async #close(): Promise<void> {
-    await this.#committing;
-    const [buffer, used, done] = [this.#buffer, this.#used, this.#done];
-    this.#buffer = this.#spare ?? new Uint8Array(this.#capacity);
-    this.#spare = undefined;
+    const [items, bytes] = [this.#items, this.#buffer.subarray(0, this.#used)];
+    await this.#put(bytes, (shard) =>
+      items.map(({ name, meta, layout }) => {
+        const blocks = layout.map(({ offset, length }) =>
+          length > 0 ? [{ shard, offset, length }] : [],
+        );
+        return [name, { meta, blocks }];
+      }),
+    );
+    this.#items = [];
     this.#used = 0;
-    this.#done = [];
-    const bytes = buffer.subarray(0, used);
+  }
+
+  /** Has copied the bytes once it resolves. Throws what the commit before it threw. */
+  async #put(
+    bytes: Uint8Array<ArrayBuffer>,
+    itemsIn: (shard: string) => [string, StoredItem][],
+  ): Promise<void> {
+    await this.#committing;
     const hash = await sha256(bytes);
-    const named = this.#open ? [...done, this.#open] : done;
-    for (const { blocks } of named)
-      for (const pieces of blocks) for (const piece of pieces) piece.shard ??= hash;
-    const items = new Map(
-      done.map(({ name, meta, blocks }) => [name, { meta, blocks: blocks as Piece[][] }]),
-    );
-    this.#committing = this.#commit({ hash, checksum: checksum(bytes), bytes, items }).finally(
-      () => {
-        this.#spare = buffer;
-      },
-    );
+    this.#committing = this.#commit({
+      hash,
+      checksum: checksum(bytes),
+      blob: new Blob([bytes]),
+      items: new Map(itemsIn(hash)),
+    });
     // A failure is thrown where it is awaited.
     this.#committing.catch(() => {});
   }
+}
+
+function layOut(blocks: readonly Uint8Array[], begin: number): Layout {
+  let offset = begin;
+  return blocks.map(({ length }) => {
+    const place = { offset, length };
+    offset += padded(length);
+    return place;
+  });
 }
 
 /** Where the next block may begin. */

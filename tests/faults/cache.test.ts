@@ -20,7 +20,19 @@ test('what was imported is never asked for again', async () => {
   await load(first);
   assert.deepEqual(first.asked, names);
   await assertComplete(db);
-  for (const key of shardKeys(db)) assert.ok((db.data.get(key) as Blob).size <= SHARD);
+  const sizes = shardKeys(db).map((key) => (db.data.get(key) as Blob).size);
+  assert.ok(Math.max(...sizes) <= 2 * SHARD, sizes.join());
+  assert.ok(sizes.filter((size) => size < SHARD / 2).length <= 1, 'only the last one is small');
+  // Only what is larger than the largest shard is cut, since every load must join it again.
+  const record = (await first.cache.record('model'))!;
+  const cut = [...record.groups.get('unet:f16')!.items]
+    .filter(([, { blocks }]) => new Set(blocks.flat().map(({ shard }) => shard)).size > 1)
+    .map(([name]) => name);
+  assert.deepEqual(
+    cut,
+    names.filter((_, i) => SIZES[i] > 2 * SHARD),
+  );
+  assert.ok(cut.length > 0);
 });
 
 test('texts are kept, and so is their absence', async () => {
