@@ -7,6 +7,14 @@ export function isPlain(op: usize): bool {
   return !load<usize>(op, CHANNEL_BIAS) && !load<usize>(op, RESIDUAL) && load<i32>(op, ACT) == ACT_NONE;
 }
 
+/** `count` rows of eight columns that want nothing more. */
+export function copyRows(from: usize, to: usize, pitch: usize, count: i32): void {
+  for (; count > 0; count--, from += 32, to += pitch) {
+    v128.store(to, v128.load(from));
+    v128.store(to, v128.load(from, 16), 16);
+  }
+}
+
 /** `count` rows of eight columns, from the accumulators at `c` to rows `row`, `row + 1`, … of the output. */
 export function finish(op: usize, c: usize, row: i32, count: i32, panel: i32): void {
   const columns = load<i32>(op, COLUMNS), column = panel << 3;
@@ -58,19 +66,23 @@ function emit(op: usize, v0: v128, v1: v128, row: i32, panel: i32): void {
   const residual = load<usize>(op, RESIDUAL), act = load<i32>(op, ACT);
   const to = load<usize>(op, OUT) + at;
   const low = min(width, 4), high = min(width - 4, 4);
+  // In the order of `finish`, so that a row does not depend on its neighbours.
+  let b0 = f32x4.splat(0), b1 = b0;
   if (bias) {
-    v0 = f32x4.add(v0, fetch(bias + (column << 2), low));
-    v1 = f32x4.add(v1, fetch(bias + (column << 2) + 16, high));
+    b0 = fetch(bias + (column << 2), low);
+    b1 = fetch(bias + (column << 2) + 16, high);
   }
   if (channelBias) {
     const from = channelBias + ((<usize>(row / load<i32>(op, BATCH_ROWS)) * columns + column) << 2);
-    v0 = f32x4.add(v0, fetch(from, low));
-    v1 = f32x4.add(v1, fetch(from + 16, high));
+    b0 = f32x4.add(b0, fetch(from, low));
+    b1 = f32x4.add(b1, fetch(from + 16, high));
   }
   if (residual) {
     v0 = f32x4.add(v0, fetch(residual + at, low));
     v1 = f32x4.add(v1, fetch(residual + at + 16, high));
   }
+  v0 = f32x4.add(v0, b0);
+  v1 = f32x4.add(v1, b1);
   if (act != ACT_NONE) {
     v0 = activate(v0, act);
     v1 = activate(v1, act);

@@ -5,7 +5,7 @@ import {
   PAD_LEFT, PAD_TOP, PANELS, ROWS, ROW_TILES, SCALES, SCRATCH_A, SCRATCH_B, SCRATCH_C, SKIP, STORED_HEIGHT,
   STORED_WIDTH, STRIDE, TILE_PANELS, TILE_ROWS, WEIGHT, WIDTH, WRAP_X, WRAP_Y, X, ZEROS,
 } from './layout';
-import { finish, finishGated, isPlain } from './epilogue';
+import { copyRows, finish, finishGated, isPlain } from './epilogue';
 import { interleaveRows, scaleStep, widenPanel } from './pack';
 import { BLOCK, MR, ROW, tile } from './tile';
 
@@ -56,14 +56,14 @@ export function gemmTile(op: usize, index: i32, scratch: usize): void {
       for (let i = 0; i < blocks; i++) {
         const row = firstRow + i * MR;
         const count = min(MR, load<i32>(op, ROWS) - row);
-        // A whole block with no more than a bias starts from it, and ends where it belongs.
-        const direct = whole && count == MR;
-        const from = k0 > 0 ? c : direct && bias ? bias + (panel << 5) : ZEROS;
-        const there = direct && last;
-        const to = there ? out + (<usize>row * columns << 2) + (panel << 5) : c;
-        tile(kc, a, b, from, k0 > 0 ? ROW : 0, to, there ? columns << 2 : ROW);
+        // A panel with no more than a bias starts from it; a whole block of it ends where it belongs.
+        const from = k0 > 0 ? c : whole && bias ? bias + (panel << 5) : ZEROS;
+        const there = out + (<usize>row * columns << 2) + (panel << 5), pitch: usize = columns << 2;
+        const direct = last && whole && count == MR;
+        tile(kc, a, b, from, k0 > 0 ? ROW : 0, direct ? there : c, direct ? pitch : ROW);
         if (last && !direct && (p & gated) == gated) {
           if (gated) finishGated(op, c - <usize>blocks * BLOCK, c, row, count, firstPanel + (p >> 1));
+          else if (whole) copyRows(c, there, pitch, count);
           else finish(op, c, row, count, panel);
         }
         a += aStep;
