@@ -1,7 +1,7 @@
 // Made by tests/reference/ftfy_tables.py; do not edit.
 // HTML5's named character references, by code point: how far it is after the one before (base 36,
 // nothing for 1), `+` and a second code point where there is one, names, `!` where the semicolon
-// may be missing.
+// may be missing. What html.ts derives is left out.
 export const ENTITIES =
   '9 Tab, NewLine,n excl, QUOT! quot!, num, dollar, percnt, AMP! amp!, apos, lpar, rpar,' +
   ' ast midast, plus, comma,2 period, sol,b colon, semi, LT! lt!,0+6he nvlt, equals,0+6hx bne,' +
@@ -14,35 +14,26 @@ export const ENTITIES =
   ' frac12! half, frac34!, iquest!, Agrave!, Aacute!, Acirc!, Atilde!, Auml!, Aring! angst,' +
   ' AElig!, Ccedil!, Egrave!, Eacute!, Ecirc!, Euml!, Igrave!, Iacute!, Icirc!, Iuml!, ETH!,' +
   ' Ntilde!, Ograve!, Oacute!, Ocirc!, Otilde!, Ouml!, times!, Oslash!, Ugrave!, Uacute!,' +
-  ' Ucirc!, Uuml!, Yacute!, THORN!, szlig!, agrave!, aacute!, acirc!, atilde!, auml!, aring!,' +
-  ' aelig!, ccedil!, egrave!, eacute!, ecirc!, euml!, igrave!, iacute!, icirc!, iuml!, eth!,' +
-  ' ntilde!, ograve!, oacute!, ocirc!, otilde!, ouml!, div divide!, oslash!, ugrave!, uacute!,' +
-  ' ucirc!, uuml!, yacute!, thorn!, yuml!, Amacr, amacr, Abreve, abreve, Aogon, aogon, Cacute,' +
-  ' cacute, Ccirc, ccirc, Cdot, cdot, Ccaron, ccaron, Dcaron, dcaron, Dstrok, dstrok, Emacr,' +
-  ' emacr,3 Edot, edot, Eogon, eogon, Ecaron, ecaron, Gcirc, gcirc, Gbreve, gbreve, Gdot, gdot,' +
-  ' Gcedil,2 Hcirc, hcirc, Hstrok, hstrok, Itilde, itilde, Imacr, imacr,3 Iogon, iogon, Idot,' +
-  ' imath inodot, IJlig, ijlig, Jcirc, jcirc, Kcedil, kcedil, kgreen, Lacute, lacute, Lcedil,' +
-  ' lcedil, Lcaron, lcaron, Lmidot, lmidot, Lstrok, lstrok, Nacute, nacute, Ncedil, ncedil,' +
-  ' Ncaron, ncaron, napos, ENG, eng, Omacr, omacr,3 Odblac, odblac, OElig, oelig, Racute,' +
-  ' racute, Rcedil, rcedil, Rcaron, rcaron, Sacute, sacute, Scirc, scirc, Scedil, scedil,' +
-  ' Scaron, scaron, Tcedil, tcedil, Tcaron, tcaron, Tstrok, tstrok, Utilde, utilde, Umacr,' +
-  ' umacr, Ubreve, ubreve, Uring, uring, Udblac, udblac, Uogon, uogon, Wcirc, wcirc, Ycirc,' +
-  ' ycirc, Yuml, Zacute, zacute, Zdot, zdot, Zcaron, zcaron,k fnof,z imped,1s gacute,1u jmath,' +
-  '3z circ, Hacek caron,h Breve breve, DiacriticalDot dot, ring, ogon, DiacriticalTilde tilde,' +
-  ' DiacriticalDoubleAcute dblac,1g DownBreve,3k Alpha, Beta, Gamma, Delta, Epsilon, Zeta, Eta,' +
-  ' Theta, Iota, Kappa, Lambda, Mu, Nu, Xi, Omicron, Pi, Rho,2 Sigma, Tau, Upsilon, Phi, Chi,' +
-  ' Psi, Omega ohm,8 alpha, beta, gamma, delta, epsi epsilon, zeta, eta, theta, iota, kappa,' +
-  ' lambda, mu, nu, xi, omicron, pi, rho, sigmaf sigmav varsigma, sigma, tau, upsi upsilon,' +
-  ' phi, chi, psi, omega,8 thetasym thetav vartheta, Upsi upsih,3 phiv straightphi varphi,' +
-  ' piv varpi,6 Gammad, digamma gammad,j kappav varkappa, rhov varrho,' +
+  ' Ucirc!, Uuml!, Yacute!, THORN!, szlig!,7 aelig!,a eth!,7 div divide!,7 thorn!, yuml!,' +
+  ' Amacr,2 Abreve,2 Aogon,2 Cacute,2 Ccirc,2 Cdot,2 Ccaron,2 Dcaron,2 Dstrok,2 Emacr,4 Edot,' +
+  '2 Eogon,2 Ecaron,2 Gcirc,2 Gbreve,2 Gdot,2 Gcedil,2 Hcirc,2 Hstrok,2 Itilde,2 Imacr,4 Iogon,' +
+  '2 Idot, imath inodot, IJlig, ijlig, Jcirc,2 Kcedil,2 kgreen, Lacute,2 Lcedil,2 Lcaron,' +
+  '2 Lmidot,2 Lstrok,2 Nacute,2 Ncedil,2 Ncaron,2 napos, ENG, eng, Omacr,4 Odblac,2 OElig,' +
+  ' oelig, Racute,2 Rcedil,2 Rcaron,2 Sacute,2 Scirc,2 Scedil,2 Scaron,2 Tcedil,2 Tcaron,' +
+  '2 Tstrok,2 Utilde,2 Umacr,2 Ubreve,2 Uring,2 Udblac,2 Uogon,2 Wcirc,2 Ycirc,2 Yuml, Zacute,' +
+  '2 Zdot,2 Zcaron,l fnof,z imped,1s gacute,1u jmath,3z circ, Hacek caron,h Breve breve,' +
+  ' DiacriticalDot dot, ring, ogon, DiacriticalTilde tilde, DiacriticalDoubleAcute dblac,' +
+  '1g DownBreve,3k Alpha, Beta, Gamma, Delta, Epsilon, Zeta, Eta, Theta, Iota, Kappa, Lambda,' +
+  ' Mu, Nu, Xi, Omicron, Pi, Rho,2 Sigma, Tau, Upsilon, Phi, Chi, Psi, Omega ohm,c epsi,' +
+  'd sigmaf sigmav varsigma,3 upsi,c thetasym thetav vartheta, Upsi upsih,' +
+  '3 phiv straightphi varphi, piv varpi,6 Gammad, digamma,j kappav varkappa, rhov varrho,' +
   '4 epsiv straightepsilon varepsilon, backepsilon bepsi,b IOcy, DJcy, GJcy, Jukcy, DScy,' +
   ' Iukcy, YIcy, Jsercy, LJcy, NJcy, TSHcy, KJcy,2 Ubrcy, DZcy, Acy, Bcy, Vcy, Gcy, Dcy, IEcy,' +
   ' ZHcy, Zcy, Icy, Jcy, Kcy, Lcy, Mcy, Ncy, Ocy, Pcy, Rcy, Scy, Tcy, Ucy, Fcy, KHcy, TScy,' +
-  ' CHcy, SHcy, SHCHcy, HARDcy, Ycy, SOFTcy, Ecy, YUcy, YAcy, acy, bcy, vcy, gcy, dcy, iecy,' +
-  ' zhcy, zcy, icy, jcy, kcy, lcy, mcy, ncy, ocy, pcy, rcy, scy, tcy, ucy, fcy, khcy, tscy,' +
-  ' chcy, shcy, shchcy, hardcy, ycy, softcy, ecy, yucy, yacy,2 iocy, djcy, gjcy, jukcy, dscy,' +
-  ' iukcy, yicy, jsercy, ljcy, njcy, tshcy, kjcy,2 ubrcy, dzcy,5gj ensp, emsp, emsp13, emsp14,' +
-  '2 numsp, puncsp, ThinSpace thinsp, VeryThinSpace hairsp,' +
+  ' CHcy, SHcy, SHCHcy, HARDcy, Ycy, SOFTcy, Ecy, YUcy, YAcy,6 iecy, zhcy,f khcy, tscy, chcy,' +
+  ' shcy, shchcy, hardcy,2 softcy,2 yucy, yacy,2 iocy, djcy, gjcy,2 dscy,2 yicy,2 ljcy, njcy,' +
+  ' tshcy, kjcy,3 dzcy,5gj ensp, emsp, emsp13, emsp14,2 numsp, puncsp, ThinSpace thinsp,' +
+  ' VeryThinSpace hairsp,' +
   ' NegativeMediumSpace NegativeThickSpace NegativeThinSpace NegativeVeryThinSpace ZeroWidthSpace,' +
   ' zwnj, zwj, lrm, rlm, dash hyphen,3 ndash, mdash, horbar, Verbar Vert,' +
   '2 OpenCurlyQuote lsquo, CloseCurlyQuote rsquo rsquor, lsquor sbquo,' +
@@ -215,13 +206,4 @@ export const ENTITIES =
   '0+1e68 varsupsetneqq vsupnE,3 csub, csup, csube, csupe, subsup, supsub, subsub, supsup,' +
   ' suphsub, supdsub, forkv, topfork, mlcp,9 Dashv DoubleLeftTee,2 Vdashl, Barv, vBar, vBarv,' +
   '2 Vbar, Not, bNot, rnmid, cirmid, midcir, topcir, nhpar, parsim,a parsl,0+6hx nparsl,' +
-  '1537 fflig, filig, fllig, ffilig, ffllig,16zc Ascr,2 Cscr, Dscr,3 Gscr,3 Jscr, Kscr,3 Nscr,' +
-  ' Oscr, Pscr, Qscr,2 Sscr, Tscr, Uscr, Vscr, Wscr, Xscr, Yscr, Zscr, ascr, bscr, cscr, dscr,' +
-  '2 fscr,2 hscr, iscr, jscr, kscr, lscr, mscr, nscr,2 pscr, qscr, rscr, sscr, tscr, uscr,' +
-  ' vscr, wscr, xscr, yscr, zscr,1h Afr, Bfr,2 Dfr, Efr, Ffr, Gfr,3 Jfr, Kfr, Lfr, Mfr, Nfr,' +
-  ' Ofr, Pfr, Qfr,2 Sfr, Tfr, Ufr, Vfr, Wfr, Xfr, Yfr,2 afr, bfr, cfr, dfr, efr, ffr, gfr, hfr,' +
-  ' ifr, jfr, kfr, lfr, mfr, nfr, ofr, pfr, qfr, rfr, sfr, tfr, ufr, vfr, wfr, xfr, yfr, zfr,' +
-  ' Aopf, Bopf,2 Dopf, Eopf, Fopf, Gopf,2 Iopf, Jopf, Kopf, Lopf, Mopf,2 Oopf,4 Sopf, Topf,' +
-  ' Uopf, Vopf, Wopf, Xopf, Yopf,2 aopf, bopf, copf, dopf, eopf, fopf, gopf, hopf, iopf, jopf,' +
-  ' kopf, lopf, mopf, nopf, oopf, popf, qopf, ropf, sopf, topf, uopf, vopf, wopf, xopf, yopf,' +
-  ' zopf';
+  '1537 fflig, filig, fllig, ffilig, ffllig';

@@ -5,9 +5,13 @@ import { ENTITIES } from './entities.ts';
 let names: Map<string, string> | undefined;
 const bare = new Set<string>();
 
+/** Alphabets of mathematics by the end of their letters' names, and where in Unicode each begins. */
+const ALPHABETS = { scr: 0x1d49c, fr: 0x1d504, opf: 0x1d538 };
+
 function entities(): Map<string, string> {
   if (names) return names;
-  names = new Map();
+  const all = (names = new Map<string, string>());
+  const add = (name: string, text: string) => all.has(name) || all.set(name, text);
   let code = 0;
   for (const entry of ENTITIES.split(',')) {
     const [codes, ...labels] = entry.split(' ');
@@ -17,10 +21,22 @@ function entities(): Map<string, string> {
     for (const label of labels) {
       const name = label.replace('!', '');
       if (name !== label) bare.add(name);
-      names.set(name, text);
+      add(name, text);
     }
   }
-  return names;
+  // `eacute` from `Eacute`.
+  for (const [name, text] of [...all]) {
+    const lower = text.toLowerCase();
+    if (!/^[A-Z][a-z]/.test(name) || lower === text || lower.length > 1) continue;
+    const small = name[0].toLowerCase() + name.slice(1);
+    if (bare.has(name)) bare.add(small);
+    add(small, lower);
+  }
+  all.delete('gcedil'); // ģ has no name
+  for (const [suffix, first] of Object.entries(ALPHABETS))
+    for (let i = 0; i < 52; i++)
+      add(String.fromCharCode(i < 26 ? 65 + i : 71 + i) + suffix, String.fromCodePoint(first + i));
+  return all;
 }
 
 /** Python's `html.unescape`: HTML5's rules, names without semicolon included. */
