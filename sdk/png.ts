@@ -1,4 +1,4 @@
-import { SDError } from './errors.ts';
+import { invalid } from './checks.ts';
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 /** Longest text that is read, in bytes: A1111's are a few kilobytes. */
@@ -131,8 +131,4 @@ function crc32(bytes: Uint8Array): number {
     for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
   }
   return (crc ^ 0xffffffff) >>> 0;
-}
-
-function invalid(message: string): SDError {
-  return new SDError('INVALID_OPTION', message);
 }

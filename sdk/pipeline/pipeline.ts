@@ -1,4 +1,5 @@
 import type { Backend } from '../backends/backend.ts';
+import { invalid } from '../checks.ts';
 import { SDError } from '../errors.ts';
 import type { ScheduleInfo, TokenCount } from '../inspect.ts';
 import type { PromptSyntax } from '../options.ts';
@@ -277,8 +278,4 @@ function generatorOf(job: Job): Generator {
   return typeof job.seed === 'number'
     ? createGenerator(job.rng, job.seed)
     : new ListGenerator(job.seed.map((seed) => createGenerator(job.rng, seed)));
-}
-
-function invalid(message: string): SDError {
-  return new SDError('INVALID_OPTION', message);
 }

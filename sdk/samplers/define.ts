@@ -1,4 +1,4 @@
-import { SDError } from '../errors.ts';
+import { invalid } from '../checks.ts';
 import type { Sampler, Schedule, SchedulerConfig, StepOptions } from './sampler.ts';
 
 type ConfigValue = string | number | boolean | null | readonly number[];
@@ -125,8 +125,4 @@ function fits(value: unknown, standard: ConfigValue): boolean {
 function describe(standard: ConfigValue): string {
   if (standard === null) return 'a number, a list of numbers or null';
   return typeof standard === 'string' ? 'a name' : `a ${typeof standard}`;
-}
-
-function invalid(message: string): SDError {
-  return new SDError('INVALID_OPTION', message);
 }
