@@ -27,6 +27,8 @@ export class CachedModel {
   readonly #cache: ModelCache;
   readonly #model: { readonly key: string; readonly name: string };
   readonly #shardBytes: number | undefined;
+  /** Once a session is enough to know when a model was used. */
+  #touched: Promise<void> | undefined;
 
   /**
    * @param key tells this model from all others: its source, and how it is imported.
@@ -69,50 +71,42 @@ export class CachedModel {
     let release: (() => void) | undefined;
     try {
       let stored = await this.#present(group, missing);
-      if (stored.size < missing.size && this.#cache.available) {
+      if (stored.items.size < missing.size && this.#cache.available) {
         release = await holdLock(`stable-diffusion-web/${key}`, options.signal);
         stored = await this.#present(group, missing);
       }
-      await this.#cache.touch(key);
-      for await (const item of this.#read(group, stored, options)) {
+      for await (const item of this.#read(stored, options)) {
+        // Not before: reads wait for it.
+        this.#touched ??= this.#cache.touch(key);
         missing.delete(item.name);
         yield item;
       }
-      for (const name of missing) stored.delete(name);
+      for (const name of missing) stored.items.delete(name);
       if (missing.size === 0) return;
       release ??= await holdLock(`stable-diffusion-web/${key}`, options.signal);
       yield* this.#import(group, missing, stored, load);
     } finally {
+      await this.#touched;
       release?.();
     }
   }
 
   /** The wanted items whose shards are all there. */
-  async #present(group: string, wanted: ReadonlySet<string>): Promise<Map<string, StoredItem>> {
-    const present = new Map<string, StoredItem>();
-    const record = await this.#cache.record(this.#model.key);
-    const items = record?.groups.get(group)?.items;
-    if (!items) return present;
-    const shards = await this.#cache.shardKeys();
-    for (const [name, item] of items)
-      if (
-        wanted.has(name) &&
-        item.blocks.every((pieces) => pieces.every(({ shard }) => shards.has(shard)))
-      )
-        present.set(name, item);
+  async #present(group: string, wanted: ReadonlySet<string>): Promise<Group> {
+    const known = (await this.#cache.record(this.#model.key))?.groups.get(group);
+    const present: Group = { shards: known?.shards ?? new Map(), items: new Map() };
+    if (!known) return present;
+    const keys = await this.#cache.shardKeys();
+    for (const [name, item] of known.items)
+      if (wanted.has(name) && item.blocks.flat().every(({ shard }) => keys.has(shard)))
+        present.items.set(name, item);
     return present;
   }
 
   /** Stored items in the order of their shards; items of a shard that fails its hash are left out. */
-  async *#read(
-    group: string,
-    stored: ReadonlyMap<string, StoredItem>,
-    { signal, onBytes }: ItemsOptions,
-  ): AsyncIterable<Item> {
-    const known = (await this.#cache.record(this.#model.key))?.groups.get(group)?.shards;
-    if (!known) return;
-    const ordered = inShardOrder(stored, [...known.keys()]);
-    const shards = new ShardReader(this.#cache, known, neededShards(ordered), onBytes);
+  async *#read(stored: Group, { signal, onBytes }: ItemsOptions): AsyncIterable<Item> {
+    const ordered = inShardOrder(stored);
+    const shards = new ShardReader(this.#cache, stored.shards, neededShards(ordered), onBytes);
     const joiner = new Joiner();
     for (const [name, item] of ordered) {
       if (signal?.aborted)
@@ -133,7 +127,7 @@ export class CachedModel {
   async *#import(
     group: string,
     missing: ReadonlySet<string>,
-    stored: ReadonlyMap<string, StoredItem>,
+    stored: Group,
     load: (missing: readonly string[]) => AsyncIterable<Item>,
   ): AsyncIterable<Item> {
     const { key, name: modelName } = this.#model;
@@ -143,11 +137,11 @@ export class CachedModel {
     );
     // Half a model may be stored from a source that has changed since. Reading one small item
     // again tells.
-    const probe = smallest(stored);
+    const probe = smallest(stored.items);
     const wanted = probe === undefined ? [...missing] : [...missing, probe];
     try {
       for await (const item of load(wanted)) {
-        if (item.name === probe) await this.#compare(group, item, stored.get(probe)!);
+        if (item.name === probe) await this.#compare(item, stored);
         else {
           if (this.#cache.available) await writer.add(item.name, item.meta, item.blocks);
           yield item;
@@ -159,8 +153,9 @@ export class CachedModel {
     }
   }
 
-  async #compare(group: string, item: Item, stored: StoredItem): Promise<void> {
-    for await (const old of this.#read(group, new Map([[item.name, stored]]), {}))
+  async #compare(item: Item, { shards, items }: Group): Promise<void> {
+    const one: Group = { shards, items: new Map([[item.name, items.get(item.name)!]]) };
+    for await (const old of this.#read(one, {}))
       if (
         old.blocks.length === item.blocks.length &&
         old.blocks.every((block, i) => equal(block, item.blocks[i]))
@@ -225,16 +220,13 @@ class ShardReader {
   }
 }
 
-function inShardOrder(
-  stored: ReadonlyMap<string, StoredItem>,
-  shards: readonly string[],
-): [string, StoredItem][] {
-  const order = new Map(shards.map((hash, i) => [hash, i]));
+function inShardOrder({ shards, items }: Group): [string, StoredItem][] {
+  const order = new Map([...shards.keys()].map((hash, i) => [hash, i]));
   const place = ({ blocks }: StoredItem): [number, number] => {
     const first = blocks.flat()[0];
     return first ? [order.get(first.shard)!, first.offset] : [-1, 0];
   };
-  return [...stored].sort(([, a], [, b]) => {
+  return [...items].sort(([, a], [, b]) => {
     const [shardA, offsetA] = place(a);
     const [shardB, offsetB] = place(b);
     return shardA - shardB || offsetA - offsetB;

@@ -126,12 +126,10 @@ export class ModelCache {
         const found = asModelRecord(
           await promisifyRequest<unknown>(store.get(keys.model(model.key))),
         );
-        const record = found ?? {
-          ...model,
-          created: Date.now(),
-          used: Date.now(),
-          groups: new Map(),
-        };
+        const used = Date.now();
+        const record = found
+          ? { ...found, used }
+          : { ...model, created: used, used, groups: new Map() };
         let { shards, items } = record.groups.get(group) ?? { shards: new Map(), items: new Map() };
         shards = new Map(shards).set(hash, { size: blob.size, checksum });
         items = new Map([...items, ...shard.items]);
@@ -179,6 +177,7 @@ export class ModelCache {
     operation: () => Promise<T>,
     options: { makeRoomFor?: string } = {},
   ): Promise<T | undefined> {
+    let wasRefused = false;
     for (let tries = 1; this.#available; tries++) {
       let kind: FailureKind;
       try {
@@ -186,6 +185,13 @@ export class ModelCache {
       } catch (error) {
         kind = failureKind(error);
         if (kind === 'quota' && options.makeRoomFor !== undefined) {
+          // Chromium says so too, with room enough, in a profile that was not closed well. Models are
+          // deleted only when it says it again.
+          if (!wasRefused) {
+            wasRefused = true;
+            await new Promise((resolve) => setTimeout(resolve, this.#backOff));
+            continue;
+          }
           // Each round deletes a model, so this ends.
           if (await this.#evict(options.makeRoomFor)) continue;
           this.#disable('The browser gives no more room: the model is not kept on this device.');

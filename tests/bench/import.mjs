@@ -169,7 +169,7 @@ async function picture() {
     const began = performance.now();
     const sd = await StableDiffusion.load(model, { backend: 'wasm' });
     const loaded = performance.now();
-    const options = { prompt: 'a lake at dawn', steps: 3, width: 256, height: 256, seed: 7 };
+    const options = { prompt: 'a lake at dawn', steps: 2, width: 512, height: 512, seed: 7 };
     const { image, timings } = await sd.generate(options);
     let sum = 0;
     let squares = 0;

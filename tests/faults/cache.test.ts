@@ -154,6 +154,38 @@ for (const [what, damage] of [
     }
   });
 
+test('one handle loads again after another tab has deleted shards, or all of the model', async () => {
+  const db = new FakeIndexedDB();
+  await load(session(db));
+  const { cache } = session(db);
+  const model = new CachedModel(cache, { key: 'model', name: 'it' }, { shardBytes: SHARD });
+  const again = async (): Promise<number> => {
+    let asked = 0;
+    async function* source(missing: readonly string[]): AsyncIterable<Item> {
+      for (const item of modelItems())
+        if (missing.includes(item.name)) {
+          asked++;
+          yield item;
+        }
+    }
+    const seen = new Map<string, string>();
+    for await (const { name, blocks } of model.items('unet:f16', names, source))
+      seen.set(name, blocks.join());
+    for (const { name, blocks } of modelItems()) assert.equal(seen.get(name), blocks.join(), name);
+    return asked;
+  };
+  assert.equal(await again(), 0);
+  db.data.delete(shardKeys(db)[1]);
+  const some = await again();
+  assert.ok(some > 0 && some < names.length, `${some} asked for`);
+  await assertComplete(db);
+  assert.equal(await again(), 0);
+  await session(db).cache.delete('model');
+  assert.equal(await again(), names.length);
+  await assertComplete(db);
+  assert.equal(await again(), 0);
+});
+
 test('a shard whose bytes cannot be read is fetched again', async () => {
   for (const name of ['NotReadableError', 'NotFoundError']) {
     const db = new FakeIndexedDB();
