@@ -12,7 +12,7 @@ export type { WasmModules, WasmSource, SimdChoice } from './module.ts';
 export type { EngineThread, SpawnThread } from './threads.ts';
 
 export interface WasmBackendOptions {
-  /** The two builds of the engine; only the one that runs here is fetched. */
+  /** The two builds of the engine; of URLs, only the one that runs here is fetched. */
   readonly modules: WasmModules;
   /**
    * Threads in all, the caller's own among them. Default: one per core where memory can be shared
