@@ -177,7 +177,6 @@ export class ModelCache {
     operation: () => Promise<T>,
     options: { makeRoomFor?: string } = {},
   ): Promise<T | undefined> {
-    let wasRefused = false;
     for (let tries = 1; this.#available; tries++) {
       let kind: FailureKind;
       try {
@@ -185,13 +184,6 @@ export class ModelCache {
       } catch (error) {
         kind = failureKind(error);
         if (kind === 'quota' && options.makeRoomFor !== undefined) {
-          // Chromium says so too, with room enough, in a profile that was not closed well. Models are
-          // deleted only when it says it again.
-          if (!wasRefused) {
-            wasRefused = true;
-            await new Promise((resolve) => setTimeout(resolve, this.#backOff));
-            continue;
-          }
           // Each round deletes a model, so this ends.
           if (await this.#evict(options.makeRoomFor)) continue;
           this.#disable('The browser gives no more room: the model is not kept on this device.');
