@@ -28,6 +28,12 @@ export function modelStore(options: StoreOptions = {}): UseStore {
     const request = factory.open(name, VERSION);
     request.onupgradeneeded = () => request.result.createObjectStore(STORE);
     const db = await promisifyRequest(request);
+    if (!db.objectStoreNames.contains(STORE)) {
+      // Made by another script, or by a browser that lost what was in it.
+      db.close();
+      await promisifyRequest(factory.deleteDatabase(name));
+      return connect();
+    }
     const drop = (): void => {
       connection = undefined;
     };

@@ -1,5 +1,5 @@
 import { sha256 } from '../cache/index.ts';
-import { SDError } from '../errors.ts';
+import { isSDError, SDError } from '../errors.ts';
 import { convertOpenAIVocabulary } from '../tokenizer/vocabulary.ts';
 import type { Checkpoint, Remember } from '../weights/checkpoint.ts';
 import { DirectoryFiles, MapFiles, UrlFiles, type ModelFiles } from '../weights/files.ts';
@@ -37,18 +37,27 @@ export async function openCheckpoint(
 ): Promise<Checkpoint> {
   const { model, variant, predictionType, parts = {} } = request;
   const { signal, remember = (_, load) => load() } = options;
+  const openFile = (source: ByteSource): Promise<Checkpoint> =>
+    openSingleFile(source, {
+      predictionType,
+      remember,
+      signal,
+      vocabulary: () => readVocabulary(options.merges, remember, signal),
+    });
+  const openFolder = async (): Promise<Checkpoint> => {
+    const files = rememberFiles(filesOf(model, options.url), remember);
+    // Addresses such as `…/download/123` do not tell: one without an index is taken for a file.
+    const unnamed = model.kind === 'url' ? oneFile(model, options.url) : undefined;
+    if (unnamed && !(await files.has('model_index.json', signal)))
+      try {
+        return await openFile(unnamed);
+      } catch (error) {
+        if (!isSDError(error) || error.code !== 'MISSING_FILE') throw error;
+      }
+    return openDiffusersFolder(files, { variant, signal });
+  };
   const file = singleFile(model, options.url);
-  const base = file
-    ? await openSingleFile(file, {
-        predictionType,
-        remember,
-        signal,
-        vocabulary: () => readVocabulary(options.merges, remember, signal),
-      })
-    : await openDiffusersFolder(rememberFiles(filesOf(model, options.url), remember), {
-        variant,
-        signal,
-      });
+  const base = await (file ? openFile(file) : openFolder());
   const replaced = new Map<string, PartSource>();
   for (const [part, place] of Object.entries(parts)) {
     const source = singleFile(place, options.url);

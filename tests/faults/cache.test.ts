@@ -200,6 +200,15 @@ test('a shard whose bytes cannot be read is fetched again', async () => {
   }
 });
 
+test('a database of our name without our store is made anew', async () => {
+  const db = new FakeIndexedDB();
+  db.hasStore = false;
+  const first = session(db);
+  await load(first);
+  assert.deepEqual(first.asked, names);
+  await assertComplete(db);
+});
+
 test('a damaged or foreign record is taken for none', async () => {
   for (const value of [
     7,

@@ -40,6 +40,18 @@ export class FakeIndexedDB {
   /** Fails the operations that match, as often as they come. */
   failing: { readonly pattern: RegExp; readonly name: string } | undefined;
   operations = 0;
+  /** False: somebody else made a database of this name, without our store. */
+  hasStore = true;
+
+  deleteDatabase(): FakeRequest {
+    const request = new FakeRequest();
+    setImmediate(() => {
+      this.data.clear();
+      this.hasStore = true;
+      request.onsuccess?.(new Event('success'));
+    });
+    return request;
+  }
 
   open(): FakeRequest {
     const request = new FakeRequest();
@@ -91,7 +103,12 @@ class FakeDatabase {
     this.factory = factory;
   }
 
+  get objectStoreNames(): Pick<DOMStringList, 'contains'> {
+    return { contains: () => this.factory.hasStore };
+  }
+
   transaction(): FakeTransaction {
+    if (!this.factory.hasStore) throw new DOMException('no such store', 'NotFoundError');
     if (this.closed) throw new DOMException('closing', 'InvalidStateError');
     return new FakeTransaction(this);
   }

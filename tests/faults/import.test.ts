@@ -186,6 +186,36 @@ for (const [what, request, add] of requests)
       assert.deepEqual([...first.notices, ...second.notices], []);
     });
 
+test('an address that names no format: one file where there is no model index', async () => {
+  const name = 'model.diffusion_model.input_blocks.0.0.weight';
+  const header = JSON.stringify({
+    [name]: { dtype: 'F16', shape: [320, 4, 3, 3], data_offsets: [0, 23040] },
+  });
+  const file = new Uint8Array(8 + header.length + 23040);
+  new DataView(file.buffer).setUint32(0, header.length, true);
+  new TextEncoder().encodeInto(header, file.subarray(8));
+  server.files.set('download/123', file);
+  const db = new FakeIndexedDB();
+  const request = { ...base, model: url('download/123') };
+  const { source } = await open(db, request);
+  assert.ok(source.config('unet'));
+  server.requests.length = 0;
+  await open(db, request);
+  assert.deepEqual(server.requests, []);
+
+  const wrong = { ...base, model: url('download/124') };
+  await assert.rejects(open(db, wrong), (error) => {
+    assert.ok(isSDError(error) && error.code === 'MISSING_FILE');
+    assert.match(error.message, /model_index\.json/);
+    return true;
+  });
+  // What was missing once is asked for again.
+  for (const [path, bytes] of files)
+    if (path.startsWith('diffusers/'))
+      server.files.set(`download/124/${path.slice('diffusers/'.length)}`, bytes);
+  await loadAll((await open(db, wrong)).source, 'f32');
+});
+
 test('int8 is kept with its scales; small matrices of the same model are f16', async () => {
   // The models of the fixtures are so small that all of them stays f16.
   const shapes = { large: [520, 520], small: [8, 520] };
