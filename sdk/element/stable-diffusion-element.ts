@@ -387,8 +387,7 @@ export class StableDiffusionElement extends Base {
   }
 
   #disable(): void {
-    const { draw, prompt } = this.#view;
-    draw.disabled = prompt.disabled = this.#isDisabled;
+    this.#view.draw.disabled = this.#view.prompt.disabled = this.#isDisabled;
   }
 
   #tell<K extends keyof StableDiffusionEvents>(type: K, detail: StableDiffusionEvents[K]): void {
