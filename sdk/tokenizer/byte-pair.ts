@@ -42,8 +42,9 @@ export class BytePairEncoder {
     vocabulary: Vocabulary,
     unknown: number,
   ): Promise<BytePairEncoder> {
-    const module = wasm instanceof WebAssembly.Module ? wasm : await WebAssembly.compile(wasm);
-    const instance = await WebAssembly.instantiate(module, {});
+    // In one step, as everywhere here: see sdk/backends/wasm/module.ts.
+    const module = wasm instanceof WebAssembly.Module ? wasm : new WebAssembly.Module(wasm);
+    const instance = new WebAssembly.Instance(module, {});
     const encoder = new BytePairEncoder(instance.exports as unknown as Exports);
     encoder.#build(vocabulary, unknown);
     return encoder;

@@ -105,9 +105,9 @@ async function loadPipeline(
   return { pipeline, loras };
 }
 
-async function compile(bytes: ArrayBuffer): Promise<WebAssembly.Module> {
+function compile(bytes: ArrayBuffer): WebAssembly.Module {
   try {
-    return await WebAssembly.compile(bytes);
+    return new WebAssembly.Module(bytes);
   } catch (cause) {
     throw new SDError(
       'BACKEND_UNAVAILABLE',

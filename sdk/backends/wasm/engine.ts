@@ -72,8 +72,6 @@ export class Engine {
     const shared = threads > 1 && spawn !== undefined;
     const { module, relaxed } = await compileEngine(modules, simd, shared);
     const memory = new LinearMemory(shared);
-    // In one step: Firefox was twice seen never to settle WebAssembly.instantiate() on a machine that was
-    // overloaded, with a module that was compiled already. The cause is not known.
     const instance = new WebAssembly.Instance(module, { env: { memory: memory.memory } });
     const pool = shared
       ? await ThreadPool.start(
