@@ -8,6 +8,7 @@ import { modelStore } from '../cache/index.ts';
 import { SDError } from '../errors.ts';
 import { assetBytes } from './asset-bytes.ts';
 import type { Assets, LoadRequest } from './protocol.ts';
+import type { CallContext } from './serve.ts';
 import { trusted } from './start.ts';
 
 /** The name of a worker that is a thread of the CPU engine, not a model's own. */
@@ -26,10 +27,10 @@ export interface Engine {
 export async function startEngine(
   { backend, threads }: Pick<LoadRequest, 'backend' | 'threads'>,
   assets: Assets,
-  signal: AbortSignal,
+  context: Pick<CallContext, 'signal' | 'onThreads'>,
 ): Promise<Engine> {
   if (backend === 'webgpu') return { backend: await startGpu(), notices: [] };
-  const cpu = () => startCpu(threads, assets, signal);
+  const cpu = () => startCpu(threads, assets, context);
   if (backend === 'wasm') return { backend: await cpu(), notices: [] };
   let gpu: RenewingBackend;
   try {
@@ -57,10 +58,18 @@ function startGpu(): Promise<RenewingBackend> {
 async function startCpu(
   threads: number | undefined,
   { wasm }: Assets,
-  signal: AbortSignal,
+  { signal, onThreads }: Pick<CallContext, 'signal' | 'onThreads'>,
 ): Promise<Backend> {
   const modules = engineBuilds(await assetBytes(wasm['engine.wasm'], signal));
-  return createWasmBackend({ modules, threads, spawnThread });
+  const spawn = (): Worker => {
+    onThreads(true);
+    return spawnThread();
+  };
+  try {
+    return await createWasmBackend({ modules, threads, spawnThread: spawn });
+  } finally {
+    onThreads(false);
+  }
 }
 
 /** The file is the plain build; its last section ends with the relaxed one and that one's length. */

@@ -18,7 +18,7 @@ import type { CallContext, Model, OpenModel } from './serve.ts';
 export const openModel =
   (assets: Assets): OpenModel =>
   async (request, context) => {
-    const { backend, notices } = await startEngine(request, assets, context.signal);
+    const { backend, notices } = await startEngine(request, assets, context);
     try {
       const { pipeline, loras } = await loadPipeline(request, assets, backend, notices, context);
       const size = pipeline.defaultSize;

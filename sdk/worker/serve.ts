@@ -25,6 +25,8 @@ export interface CallContext {
   readonly signal: AbortSignal;
   readonly onProgress: (progress: Progress) => void;
   readonly onStep: (step: Step<Picture>) => void;
+  /** Before the engine's threads are made, and once they are. */
+  readonly onThreads: (starting: boolean) => void;
 }
 
 /** A loaded model. Calls do not overlap. */
@@ -111,6 +113,7 @@ async function during<T>(
       onProgress: reporter.report,
       onStep: (step) =>
         send({ type: 'step', step }, step.preview ? [step.preview.data.buffer as ArrayBuffer] : []),
+      onThreads: (starting) => send({ type: 'threads', starting }),
     });
   } finally {
     send({ type: 'end' });

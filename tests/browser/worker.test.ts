@@ -71,6 +71,21 @@ describe('a worker that dies', () => {
     await sd.dispose();
   });
 
+  it('a worker that gets stuck while it makes its threads is replaced', async () => {
+    // As Firefox does now and then; the page finds out after fifteen seconds.
+    const stuck =
+      'self.Worker = function () { Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0); };';
+    let workers = 0;
+    const sd = await StableDiffusion.load(TINY, {
+      backend: 'wasm',
+      threads: 2,
+      worker: () => blob(`import ${JSON.stringify(WORKER.href)}; ${workers++ === 0 ? stuck : ''}`),
+    });
+    equal(workers, 2);
+    await sd.generate({ prompt: 'a', steps: 1 });
+    await sd.dispose();
+  });
+
   it('dispose in mid-run rejects with ABORTED', async () => {
     const sd = await StableDiffusion.load(TINY, { backend: 'wasm' });
     let stop: Promise<void> | undefined;
