@@ -42,7 +42,6 @@ export class BytePairEncoder {
     vocabulary: Vocabulary,
     unknown: number,
   ): Promise<BytePairEncoder> {
-    // In one step, as everywhere here: see sdk/backends/wasm/module.ts.
     const module = wasm instanceof WebAssembly.Module ? wasm : new WebAssembly.Module(wasm);
     const instance = new WebAssembly.Instance(module, {});
     const encoder = new BytePairEncoder(instance.exports as unknown as Exports);

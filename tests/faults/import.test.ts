@@ -198,7 +198,8 @@ test('an address that names no format: one file where there is no model index', 
   const db = new FakeIndexedDB();
   const request = { ...base, model: url('download/123') };
   const { source } = await open(db, request);
-  assert.ok(source.config('unet'));
+  const config = (await source.config('unet')) as Record<string, unknown>;
+  assert.deepEqual(config.block_out_channels, [320, 640, 1280, 1280]);
   server.requests.length = 0;
   await open(db, request);
   assert.deepEqual(server.requests, []);

@@ -1,4 +1,5 @@
-// The micro-kernel: an MR×8 block of C from MR packed rows of A and one panel of B.
+// The micro-kernel: an MR×8 block of C from MR packed rows of A and one panel of B. Both are written out,
+// row by row, since asc unrolls no loop and has no arrays that stay in registers.
 import { fma } from './math';
 
 /** Rows of a block. Sixteen vector registers hold 12 accumulators with fused multiply-add, 8 without. */

@@ -5,7 +5,7 @@ import { activationCode, type Target } from './target.ts';
 
 /** Rows of a tile at most: a panel of B is fetched, and widened, once for all of them. */
 const MOST_ROWS = 384;
-/** One panel of B and a block of A of this depth fill half a 32 KiB first-level cache; MOST_ROWS of it, half a second. */
+/** One panel of B and a block of A of this depth fill 60 % of a 32 KiB first-level cache; MOST_ROWS of it, half a second. */
 const MOST_DEPTH = 340;
 
 /** Bytes of accumulators that are kept from one block of depth to the next. */

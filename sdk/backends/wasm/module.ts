@@ -67,8 +67,7 @@ export async function compileEngine(
   if (source instanceof WebAssembly.Module) return { module: source, relaxed };
   const bytes = await bytesOf(source);
   try {
-    // In one step, a matter of milliseconds: in a worker of Firefox 153 WebAssembly's promises were seen
-    // never to settle, in about one load of fifty.
+    // At once: it takes milliseconds, in a worker that has nothing else to do yet.
     const module = new WebAssembly.Module(shared ? bytes : withUnsharedMemory(bytes));
     return { module, relaxed };
   } catch (cause) {
