@@ -266,7 +266,7 @@ export class StableDiffusion {
   }
 
   /** The worker with the model loaded; a new one where there is none or it died. */
-  async #ready(signal: AbortSignal | undefined, isSecond = false): Promise<RemoteWorker> {
+  async #ready(signal: AbortSignal | undefined, tries = 3): Promise<RemoteWorker> {
     this.#checkAlive();
     if (this.#worker && !this.#worker.error) return this.#worker;
     if (signal?.aborted) throw abortError(signal);
@@ -280,7 +280,7 @@ export class StableDiffusion {
     } catch (error) {
       // A half-loaded worker is of no use; the next call starts over.
       worker.end(error as SDError);
-      if (worker.isStuck && !isSecond) return this.#ready(signal, true);
+      if (worker.isStuck && tries > 1) return this.#ready(signal, tries - 1);
       throw error;
     }
   }

@@ -14,6 +14,14 @@ import { trusted } from './start.ts';
 /** The name of a worker that is a thread of the CPU engine, not a model's own. */
 export const THREAD = 'stable-diffusion-web/thread';
 
+/**
+ * `new Worker` returns at once (ms). In Firefox 153, on a busy machine, a worker that makes another one now
+ * and then never comes back from it (2 of some 200 loads), and its own timers fire no more.
+ */
+const MAKING_THREAD = 3000;
+/** Longer than the ten seconds after which a thread that does not answer is left out. */
+const STARTING_THREAD = 15_000;
+
 export interface Engine {
   readonly backend: Backend;
   /** Why the engine is not the one that `auto` would rather take. */
@@ -27,7 +35,7 @@ export interface Engine {
 export async function startEngine(
   { backend, threads }: Pick<LoadRequest, 'backend' | 'threads'>,
   assets: Assets,
-  context: Pick<CallContext, 'signal' | 'onThreads'>,
+  context: Pick<CallContext, 'signal' | 'onAlive'>,
 ): Promise<Engine> {
   if (backend === 'webgpu') return { backend: await startGpu(), notices: [] };
   const cpu = () => startCpu(threads, assets, context);
@@ -58,17 +66,19 @@ function startGpu(): Promise<RenewingBackend> {
 async function startCpu(
   threads: number | undefined,
   { wasm }: Assets,
-  { signal, onThreads }: Pick<CallContext, 'signal' | 'onThreads'>,
+  { signal, onAlive }: Pick<CallContext, 'signal' | 'onAlive'>,
 ): Promise<Backend> {
   const modules = engineBuilds(await assetBytes(wasm['engine.wasm'], signal));
   const spawn = (): Worker => {
-    onThreads(true);
-    return spawnThread();
+    onAlive(MAKING_THREAD);
+    const thread = spawnThread();
+    onAlive(STARTING_THREAD);
+    return thread;
   };
   try {
     return await createWasmBackend({ modules, threads, spawnThread: spawn });
   } finally {
-    onThreads(false);
+    onAlive(0);
   }
 }
 

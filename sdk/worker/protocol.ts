@@ -131,8 +131,8 @@ export interface WorkerApi {
 export type CallEvent =
   | { readonly type: 'progress'; readonly progress: Progress }
   | { readonly type: 'step'; readonly step: Step<Picture> }
-  /** Between the two the page watches the clock: see `THREADS_PATIENCE`. */
-  | { readonly type: 'threads'; readonly starting: boolean }
+  /** The page hears this again within so many ms (0: no promise), or the worker is stuck. */
+  | { readonly type: 'alive'; readonly within: number }
   | { readonly type: 'end' };
 /** To the worker during a call. */
 export interface AbortMessage {

@@ -24,11 +24,8 @@ export interface Call<T> {
 /** After an abort the worker has this long (ms) to reach the next operation's end. */
 const ABORT_PATIENCE = 30_000;
 
-/**
- * The worker gives its threads ten seconds (ms). In Firefox 153 six of 353 loads never ended; the one that
- * was traced had stopped where a worker makes another one, and its own timers fired no more.
- */
-const THREADS_PATIENCE = 15_000;
+/** Time (ms) for messages that wait where the page itself was too busy to read them. */
+const BUSY_PAGE = 1000;
 
 /**
  * The page's end of one worker. comlink alone would leave calls waiting for ever when the worker
@@ -71,7 +68,7 @@ export class RemoteWorker {
     return this.#error;
   }
 
-  /** Whether it was ended because it never came back from making its threads. */
+  /** Whether it was ended because it fell silent. */
   get isStuck(): boolean {
     return this.#isStuck;
   }
@@ -86,14 +83,15 @@ export class RemoteWorker {
     const channel = new MessageChannel();
     const events = channel.port1;
     let patience: ReturnType<typeof setTimeout> | undefined;
-    let threads: ReturnType<typeof setTimeout> | undefined;
+    let silence: ReturnType<typeof setTimeout> | undefined;
 
     const ended = new Promise<void>((done) => {
       events.onmessage = ({ data }: MessageEvent<CallEvent | undefined>) => {
         if (data?.type === 'end') done();
-        else if (data?.type === 'threads') {
-          clearTimeout(threads);
-          if (data.starting) threads = setTimeout(() => this.#giveUp(), THREADS_PATIENCE);
+        else if (data?.type === 'alive') {
+          clearTimeout(silence);
+          const isSilent = () => (silence = setTimeout(() => this.#giveUp(), BUSY_PAGE));
+          if (data.within > 0) silence = setTimeout(isSilent, data.within);
         } else if (signal?.aborted) return;
         else if (data?.type === 'progress') hooks.onProgress?.(data.progress);
         else if (data?.type === 'step') hooks.onStep?.(data.step);
@@ -126,7 +124,7 @@ export class RemoteWorker {
       }),
     ]).finally(() => {
       clearTimeout(patience);
-      clearTimeout(threads);
+      clearTimeout(silence);
       events.close();
     });
     return {
@@ -152,7 +150,7 @@ export class RemoteWorker {
 
   #giveUp(): void {
     this.#isStuck = true;
-    this.end(dead('It stopped while it started its threads.'));
+    this.end(dead('It fell silent.'));
   }
 
   readonly #onError = (event: Event): void => {

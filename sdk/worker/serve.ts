@@ -25,8 +25,8 @@ export interface CallContext {
   readonly signal: AbortSignal;
   readonly onProgress: (progress: Progress) => void;
   readonly onStep: (step: Step<Picture>) => void;
-  /** Before the engine's threads are made, and once they are. */
-  readonly onThreads: (starting: boolean) => void;
+  /** Promises the page to be heard of again within so many ms; 0 takes the promise back. */
+  readonly onAlive: (within: number) => void;
 }
 
 /** A loaded model. Calls do not overlap. */
@@ -113,7 +113,7 @@ async function during<T>(
       onProgress: reporter.report,
       onStep: (step) =>
         send({ type: 'step', step }, step.preview ? [step.preview.data.buffer as ArrayBuffer] : []),
-      onThreads: (starting) => send({ type: 'threads', starting }),
+      onAlive: (within) => send({ type: 'alive', within }),
     });
   } finally {
     send({ type: 'end' });
