@@ -1,10 +1,16 @@
+import { trimEnd, trimStart } from './python-regex.ts';
 import type { AddedToken } from './special-tokens.ts';
-import { SPACE, trimEnd, trimStart } from './python-regex.ts';
 
 /** A piece of text: an added token with its id, or text still to be encoded. */
 export interface Piece {
   text: string;
   id?: number;
+}
+
+/** Cuts added tokens out of texts, in the way of one variant of the tokenizer. */
+export interface TokenCutter {
+  add(token: AddedToken, id: number): void;
+  cut(text: string): Piece[];
 }
 
 interface Match extends Piece {
@@ -39,74 +45,42 @@ export class TokenMatcher {
   }
 }
 
-/**
- * Cuts added tokens out of raw text as `PreTrainedTokenizer.tokenize` of transformers 4 does. The
- * flags work from left to right on the neighbours as they are by then, like the original.
- */
-export function splitSlow(matcher: TokenMatcher, text: string): Piece[] {
-  const pieces: string[] = [];
-  let end = 0;
-  for (const match of matcher.matches(text)) {
-    if (match.index > end) pieces.push(text.slice(end, match.index));
-    pieces.push(match.text);
-    end = match.index + match.text.length;
-  }
-  if (end < text.length) pieces.push(text.slice(end));
+/** Cuts raw text as `PreTrainedTokenizer.tokenize` of transformers 4 does. */
+export class SlowCutter implements TokenCutter {
+  readonly #tokens = new TokenMatcher();
 
-  for (let i = 0; i < pieces.length; i++) {
-    const flags = matcher.get(pieces[i])?.token;
-    if (!flags) continue;
-    const left = pieces[i - 1];
-    const right = pieces[i + 1];
-    if (flags.rstrip && right) pieces[i + 1] = trimStart(right);
-    if (flags.lstrip && left) pieces[i - 1] = trimEnd(left);
-    if (flags.singleWord && left && !left.endsWith(' ')) {
-      pieces[i - 1] += pieces[i];
-      pieces[i] = '';
-    } else if (flags.singleWord && right && !right.startsWith(' ')) {
-      pieces[i + 1] = pieces[i] + pieces[i + 1];
-      pieces[i] = '';
+  add(token: AddedToken, id: number): void {
+    this.#tokens.add(token, id);
+  }
+
+  /** The flags work from left to right on the neighbours as they are by then, like the original. */
+  cut(text: string): Piece[] {
+    const pieces: string[] = [];
+    let end = 0;
+    for (const match of this.#tokens.matches(text)) {
+      if (match.index > end) pieces.push(text.slice(end, match.index));
+      pieces.push(match.text);
+      end = match.index + match.text.length;
     }
+    if (end < text.length) pieces.push(text.slice(end));
+
+    for (let i = 0; i < pieces.length; i++) {
+      const flags = this.#tokens.get(pieces[i])?.token;
+      if (!flags) continue;
+      const left = pieces[i - 1];
+      const right = pieces[i + 1];
+      if (flags.rstrip && right) pieces[i + 1] = trimStart(right);
+      if (flags.lstrip && left) pieces[i - 1] = trimEnd(left);
+      if (flags.singleWord && left && !left.endsWith(' ')) {
+        pieces[i - 1] += pieces[i];
+        pieces[i] = '';
+      } else if (flags.singleWord && right && !right.startsWith(' ')) {
+        pieces[i + 1] = pieces[i] + pieces[i + 1];
+        pieces[i] = '';
+      }
+    }
+    return pieces
+      .filter((piece) => piece !== '')
+      .map((piece) => ({ text: piece, id: this.#tokens.get(piece)?.id }));
   }
-  return pieces
-    .filter((piece) => piece !== '')
-    .map((piece) => ({ text: piece, id: matcher.get(piece)?.id }));
-}
-
-/**
- * Cuts added tokens out as the `tokenizers` library does: first those that are not normalised, out
- * of the raw text; then the others, out of what is left once it is normalised.
- */
-export function splitFast(
-  raw: TokenMatcher,
-  normalized: TokenMatcher,
-  text: string,
-  normalize: (text: string) => string,
-): Piece[] {
-  return splitOnce(raw, text).flatMap((piece) =>
-    piece.id === undefined ? splitOnce(normalized, normalize(piece.text)) : [piece],
-  );
-}
-
-const WORD_BEFORE = /[\p{L}\p{N}\p{M}\p{Pc}]$/u;
-const WORD_AFTER = /^[\p{L}\p{N}\p{M}\p{Pc}]/u;
-const SPACE_BEFORE = new RegExp(`${SPACE}*$`);
-const SPACE_AFTER = new RegExp(`^${SPACE}*`);
-
-function splitOnce(matcher: TokenMatcher, text: string): Piece[] {
-  const pieces: Piece[] = [];
-  let done = 0;
-  for (const { index, text: content, token, id } of matcher.matches(text)) {
-    const before = text.slice(0, index);
-    const after = text.slice(index + content.length);
-    if (token.singleWord && (WORD_BEFORE.test(before) || WORD_AFTER.test(after))) continue;
-    const eatenBefore = token.lstrip ? SPACE_BEFORE.exec(before)![0].length : 0;
-    const eatenAfter = token.rstrip ? SPACE_AFTER.exec(after)![0].length : 0;
-    const start = Math.max(index - eatenBefore, done);
-    if (start > done) pieces.push({ text: text.slice(done, start) });
-    pieces.push({ text: content, id });
-    done = index + content.length + eatenAfter;
-  }
-  if (done < text.length) pieces.push({ text: text.slice(done) });
-  return pieces;
 }

@@ -1,11 +1,11 @@
 import { SDError } from '../errors.ts';
-import { splitFast, splitSlow, TokenMatcher } from './added-tokens.ts';
-import type { Piece } from './added-tokens.ts';
+import type { TokenCutter } from './added-tokens.ts';
 import { BytePairEncoder } from './byte-pair.ts';
-import { cleanFtfy, cleanOpenAI, cleanSlow, normalizeFast } from './cleanup.ts';
 import { joinTokens } from './decode.ts';
+import { slow } from './slow.ts';
 import { plainToken, resolveSpecialTokens } from './special-tokens.ts';
-import type { AddedToken, SpecialTokens } from './special-tokens.ts';
+import type { SpecialTokens } from './special-tokens.ts';
+import type { TokenizerVariant } from './variant.ts';
 import { parseVocabulary } from './vocabulary.ts';
 
 /** A model's tokenizer files: the texts of the first two, the parsed JSON of the others. */
@@ -22,19 +22,8 @@ export interface TokenizerFiles {
   addedTokens?: object;
 }
 
-/**
- * "The CLIP tokenizer" is four different functions, which agree on plain English only:
- * - `slow`: transformers ≤ 4 CLIPTokenizer without ftfy, as a plain install of diffusers has it;
- * - `slow-ftfy`: the same with ftfy installed (CompVis, A1111);
- * - `fast`: CLIPTokenizerFast, which is the only one in transformers ≥ 5;
- * - `openai`: `clip.simple_tokenizer` of openai/CLIP.
- */
-export type TokenizerVariant = (typeof VARIANTS)[number];
-const VARIANTS = ['slow', 'slow-ftfy', 'fast', 'openai'] as const;
-
 /** CLIP's byte-level BPE tokenizer. The text work is TypeScript, split and merges are WebAssembly. */
 export class Tokenizer {
-  readonly variant: TokenizerVariant;
   /** Ids of `<|startoftext|>`, `<|endoftext|>` and the padding, from the model's own config. */
   readonly bos: number;
   readonly eos: number;
@@ -42,10 +31,9 @@ export class Tokenizer {
   /** Length of `encodeForModel`'s ids: 77 for every Stable Diffusion. */
   readonly modelMaxLength: number;
 
+  readonly #variant: TokenizerVariant;
+  readonly #cutter: TokenCutter;
   readonly #encoder: BytePairEncoder;
-  /** Added tokens looked for in the raw text, and (fast only) in the normalised text. */
-  readonly #raw = new TokenMatcher();
-  readonly #normalized = new TokenMatcher();
   readonly #idOf: Map<string, number>;
   readonly #tokenOf: Map<number, string>;
   /** Added tokens that `decode` sets apart by spaces: those that are not special, or beyond the vocabulary. */
@@ -59,7 +47,8 @@ export class Tokenizer {
     ids: Map<string, number>,
     special: SpecialTokens,
   ) {
-    this.variant = variant;
+    this.#variant = variant;
+    this.#cutter = variant.cutter();
     this.modelMaxLength = special.modelMaxLength;
     this.#encoder = encoder;
     this.#idOf = ids;
@@ -69,8 +58,7 @@ export class Tokenizer {
       const id = given ?? ids.get(token.content) ?? ids.size;
       ids.set(token.content, id);
       this.#tokenOf.set(id, token.content);
-      // OpenAI's tokenizer knows no added tokens: its two markers are found by the split.
-      if (variant !== 'openai') this.#match(token, id);
+      if (variant.cutsAddedTokens) this.#cutter.add(token, id);
       if (!token.special || id >= vocabularySize) this.#standalone.add(token.content);
     }
     this.bos = ids.get(special.bos.content) as number;
@@ -80,22 +68,13 @@ export class Tokenizer {
 
   /**
    * @param wasm build/wasm/tokenizer.wasm, compiled or as bytes.
-   * @param options.variant default `slow`.
-   * @throws SDError INVALID_MODEL when the files are not a CLIP tokenizer's; INVALID_OPTION for an
-   * unknown variant.
+   * @throws SDError INVALID_MODEL when the files are not a CLIP tokenizer's.
    */
   static async create(
     wasm: WebAssembly.Module | BufferSource,
     files: TokenizerFiles,
-    options: { variant?: TokenizerVariant } = {},
+    variant: TokenizerVariant = slow,
   ): Promise<Tokenizer> {
-    const variant = options.variant ?? 'slow';
-    if (!VARIANTS.includes(variant)) {
-      throw new SDError(
-        'INVALID_OPTION',
-        `Unknown tokenizer variant "${variant}"; use one of ${VARIANTS.join(', ')}.`,
-      );
-    }
     const vocabulary = parseVocabulary(files.vocab, files.merges);
     const special = resolveSpecialTokens(files);
     const unknown = vocabulary.ids.get(special.unk.content);
@@ -121,37 +100,9 @@ export class Tokenizer {
         'The prompt has half a character in it (a lone UTF-16 surrogate); remove it.',
       );
     }
-    return this.#split(this.#spellOut(text)).flatMap(
-      (piece) => piece.id ?? this.#encodeText(piece.text),
-    );
-  }
-
-  /** Cuts the added tokens out; what is left is raw text, or normalised text in the fast variant. */
-  #split(text: string): Piece[] {
-    if (this.variant !== 'fast') return splitSlow(this.#raw, text);
-    return splitFast(this.#raw, this.#normalized, text, normalizeFast);
-  }
-
-  #match(token: AddedToken, id: number): void {
-    if (this.variant === 'fast' && token.normalized) {
-      this.#normalized.add(token, id, normalizeFast(token.content));
-    } else this.#raw.add(token, id);
-  }
-
-  #encodeText(text: string): number[] {
-    switch (this.variant) {
-      case 'slow':
-        return this.#encoder.encode(
-          cleanSlow(text, (code) => this.#encoder.classify(code)),
-          true,
-        );
-      case 'slow-ftfy':
-        return this.#encoder.encode(cleanFtfy(text), true);
-      case 'openai':
-        return this.#encoder.encode(cleanOpenAI(text), true);
-      case 'fast':
-        return this.#encoder.encode(text, false);
-    }
+    return this.#cutter
+      .cut(this.#spellOut(text))
+      .flatMap((piece) => piece.id ?? this.#variant.encode(piece.text, this.#encoder));
   }
 
   /**
@@ -224,7 +175,7 @@ export class Tokenizer {
       const id = this.#idOf.size;
       this.#idOf.set(name, id);
       this.#tokenOf.set(id, name);
-      this.#match(plainToken(name, false), id);
+      this.#cutter.add(plainToken(name, false), id);
       this.#standalone.add(name);
       return id;
     });
@@ -232,7 +183,7 @@ export class Tokenizer {
 
   #spellOut(text: string): string {
     if (this.#vectors.size === 0) return text;
-    const present = new Set(this.#split(text).map((piece) => piece.id));
+    const present = new Set(this.#cutter.cut(text).map((piece) => piece.id));
     for (const [token, names] of this.#vectors) {
       if (present.has(this.#idOf.get(token))) text = text.replaceAll(token, names.join(' '));
     }

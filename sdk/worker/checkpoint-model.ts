@@ -2,7 +2,7 @@ import type { PackedParam, WeightDtype } from '../backends/backend.ts';
 import type { CachedModel, Item } from '../cache/index.ts';
 import type { Param } from '../graph/index.ts';
 import type { ModelSource, PartName } from '../pipeline/model-source.ts';
-import { Tokenizer, type TokenizerVariant } from '../tokenizer/tokenizer.ts';
+import { Tokenizer } from '../tokenizer/tokenizer.ts';
 import { isIgnorable } from '../weights/check.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
 import { packParameters, type PackedParameter } from '../weights/importer.ts';
@@ -15,7 +15,6 @@ import type { Loras } from './loras.ts';
 export interface CheckpointModelOptions {
   /** Compiled tokenizer. */
   readonly tokenizer: WebAssembly.Module;
-  readonly tokenizerVariant?: TokenizerVariant;
   /** Which weights to take where a file holds the averaged ones too. Default `ema`. */
   readonly weights?: 'ema' | 'raw';
   /** Merged into the weights on their way to the engine; what is kept is free of them. */
@@ -178,5 +177,5 @@ async function openTokenizer(
     specialTokensMap: await json('special_tokens_map.json'),
     addedTokens: await json('added_tokens.json'),
   };
-  return Tokenizer.create(options.tokenizer, files, { variant: options.tokenizerVariant });
+  return Tokenizer.create(options.tokenizer, files);
 }

@@ -5,16 +5,18 @@
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { Tokenizer } from '../../sdk/tokenizer/tokenizer.ts';
-import type { TokenizerFiles, TokenizerVariant } from '../../sdk/tokenizer/tokenizer.ts';
+import type { TokenizerFiles } from '../../sdk/tokenizer/tokenizer.ts';
+import type { TokenizerVariant } from '../../sdk/tokenizer/variant.ts';
+import { VARIANTS } from '../../sdk/tokenizer/variants.ts';
 import { convertOpenAIVocabulary } from '../../sdk/tokenizer/vocabulary.ts';
 import type { Report, Unsupported } from './golden-report.ts';
 
 /** Golden name → variant. */
-const VARIANTS: Record<string, TokenizerVariant> = {
-  openai: 'openai',
-  slow_ftfy: 'slow-ftfy',
-  slow_noftfy: 'slow',
-  fast_v5: 'fast',
+const BY_GOLDEN_NAME: Record<string, TokenizerVariant> = {
+  openai: VARIANTS.openai,
+  slow_ftfy: VARIANTS['slow-ftfy'],
+  slow_noftfy: VARIANTS.slow,
+  fast_v5: VARIANTS.fast,
 };
 
 interface Case {
@@ -66,12 +68,12 @@ export async function run(
   for (const test of cases) {
     for (const [name, expected] of Object.entries(test)) {
       if (!Array.isArray(expected)) continue;
-      const variant = VARIANTS[name];
+      const variant = BY_GOLDEN_NAME[name];
       if (!variant) {
         unsupported(`${label(test)} ${name}`, 'no such tokenizer variant is known');
         continue;
       }
-      const tokenizer = tokenizers.get(name) ?? (await Tokenizer.create(wasm, files, { variant }));
+      const tokenizer = tokenizers.get(name) ?? (await Tokenizer.create(wasm, files, variant));
       tokenizers.set(name, tokenizer);
       const ids = [tokenizer.bos, ...tokenizer.encode(test.text), tokenizer.eos];
       report(`${label(test)} ${name}`, mismatches(ids, expected), 0);

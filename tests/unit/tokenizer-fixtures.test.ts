@@ -3,7 +3,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { Tokenizer } from '../../sdk/tokenizer/tokenizer.ts';
-import type { TokenizerFiles, TokenizerVariant } from '../../sdk/tokenizer/tokenizer.ts';
+import type { TokenizerFiles } from '../../sdk/tokenizer/tokenizer.ts';
+import { VARIANTS } from '../../sdk/tokenizer/variants.ts';
 
 // Texts and ids made by tests/reference/tokenizer.py with a small vocabulary of its own.
 
@@ -29,16 +30,17 @@ const files: TokenizerFiles = {
   vocab: readFileSync(at('vocab.json'), 'utf8'),
   merges: readFileSync(at('merges.txt'), 'utf8'),
 };
-const GOLDEN_NAME: Record<TokenizerVariant, string> = {
+const GOLDEN_NAME = {
   slow: 'slow_noftfy',
   'slow-ftfy': 'slow_ftfy',
   fast: 'fast_v5',
   openai: 'openai',
-};
+} as const;
 
-for (const [variant, name] of Object.entries(GOLDEN_NAME)) {
+for (const [variant, way] of Object.entries(VARIANTS)) {
+  const name = GOLDEN_NAME[variant as keyof typeof VARIANTS];
   test(`${variant}: the ids of ${fixtures.cases.length} hostile texts`, async () => {
-    const tokenizer = await Tokenizer.create(wasm, files, { variant: variant as TokenizerVariant });
+    const tokenizer = await Tokenizer.create(wasm, files, way);
     assert.ok(fixtures.cases.length > 200);
     for (const fixture of fixtures.cases) {
       const ids = [tokenizer.bos, ...tokenizer.encode(fixture.text), tokenizer.eos];
@@ -50,7 +52,7 @@ for (const [variant, name] of Object.entries(GOLDEN_NAME)) {
 for (const fixture of fixtures.configs) {
   test(`special and added tokens: ${fixture.name}`, async () => {
     for (const variant of ['slow', 'fast'] as const) {
-      const tokenizer = await Tokenizer.create(wasm, { ...files, ...fixture }, { variant });
+      const tokenizer = await Tokenizer.create(wasm, { ...files, ...fixture }, VARIANTS[variant]);
       for (const inversion of fixture.inversions ?? []) tokenizer.addTokens(...inversion);
       assert.deepEqual([tokenizer.bos, tokenizer.eos, tokenizer.pad], fixture.special);
       for (const { text, decoded, ...expected } of fixture.cases) {
