@@ -28,13 +28,16 @@ export async function insightOf(
 
   const answer = (row: number): Answer<Float32Array> => {
     const own = output.slice(row * size, (row + 1) * size);
-    const { alpha, sigma } = levelAt(sampler, t);
+    const { alpha, sigma } = sampler.levelAt(t);
     // To unit variance, which is what "prediction" is defined on.
     const norm = Math.hypot(alpha, sigma);
     const x = sample.subarray(0, size).map((v) => v / norm);
     return {
       output: own,
-      preview: predictOriginal(predictionType, own, x, alpha / norm, sigma / norm),
+      preview: predictOriginal(predictionType, own, x, {
+        alpha: alpha / norm,
+        sigma: sigma / norm,
+      }),
     };
   };
   const attention = async () => {
@@ -53,10 +56,4 @@ export async function insightOf(
       : undefined,
     attention: inspect.includes('attention') ? await attention() : undefined,
   };
-}
-
-/** A sample at `t` is `alpha·x0 + sigma·ε`: what the sampler adds noise with says it of every one. */
-export function levelAt(sampler: Pass['sampler'], t: number): { alpha: number; sigma: number } {
-  const [alpha, sigma] = sampler.addNoise(Float32Array.of(1, 0), Float32Array.of(0, 1), t);
-  return { alpha, sigma };
 }

@@ -3,7 +3,6 @@ import type { GenerateRequest } from '../options.ts';
 import { createSampler } from '../samplers/index.ts';
 import { betaDefaults, finiteNoiseSchedule } from '../samplers/noise-schedule.ts';
 import type { SchedulerConfig } from '../samplers/sampler.ts';
-import { levelAt } from './insight.ts';
 import { ownSampler } from './pass.ts';
 
 /** What of a request decides where the model is evaluated. */
@@ -26,7 +25,7 @@ export function scheduleOf(request: ScheduleRequest, checkpoint: SchedulerConfig
   return {
     timesteps: [...sampler.timesteps],
     sigmas: sampler.timesteps.map((t) => {
-      const { alpha, sigma } = levelAt(sampler, t);
+      const { alpha, sigma } = sampler.levelAt(t);
       return sigma / alpha;
     }),
     alphasCumprod: finiteNoiseSchedule(config).alphasCumprod,

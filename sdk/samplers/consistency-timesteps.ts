@@ -1,4 +1,4 @@
-import { SDError } from '../errors.ts';
+import { invalid } from '../checks.ts';
 import type { Schedule } from './sampler.ts';
 
 interface DistilledConfig {
@@ -18,8 +18,7 @@ export function distilledTimesteps(
   const { num_train_timesteps: train, original_inference_steps: original } = config;
   if (timesteps) return timesteps.map(Math.trunc);
   if (original < 1 || original > train || steps > original) {
-    throw new SDError(
-      'INVALID_OPTION',
+    throw invalid(
       `${steps} steps cannot be chosen from ${original} original_inference_steps of ${train} training timesteps: use fewer steps.`,
     );
   }

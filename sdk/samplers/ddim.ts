@@ -1,14 +1,13 @@
+import { AlphaSampler } from './alpha-sampler.ts';
 import { defineSampler } from './define.ts';
 import { drawNoise } from './noise.ts';
-import { noiseSchedule, scheduleDefaults } from './noise-schedule.ts';
-import { mixNoise, noiseOf, predictNoise, predictOriginal, rates } from './prediction.ts';
-import type { Sampler, Schedule, StepOptions, StepResult } from './sampler.ts';
-import { weightedSum } from './tensor.ts';
-import { limitPrediction, thresholdDefaults } from './threshold.ts';
+import { scheduleDefaults } from './noise-schedule.ts';
+import { noiseOf } from './prediction.ts';
+import type { Schedule, StepOptions, StepResult } from './sampler.ts';
+import { f, weightedSum } from './tensor.ts';
+import { thresholdDefaults } from './threshold.ts';
 import { spacedTimesteps } from './timesteps.ts';
 import { torchSqrt } from './torch-sqrt.ts';
-
-const f = Math.fround;
 
 const defaults = {
   ...scheduleDefaults,
@@ -27,47 +26,28 @@ export const ddim = defineSampler({
 });
 
 /** Song et al., "Denoising Diffusion Implicit Models", equation 12; noise with `eta` > 0. */
-class DDIM implements Sampler {
-  readonly timesteps: readonly number[];
-  readonly initNoiseSigma = 1;
-  readonly order = 1;
-  readonly #config: typeof defaults;
-  readonly #alphasCumprod: Float32Array;
+class DDIM extends AlphaSampler<typeof defaults> {
   readonly #stride: number;
 
   constructor(config: typeof defaults, { steps = 1 }: Schedule) {
-    this.#config = config;
-    this.#alphasCumprod = noiseSchedule(config).alphasCumprod;
-    this.timesteps = spacedTimesteps(config, steps);
+    super(config, spacedTimesteps(config, steps));
     this.#stride = Math.floor(config.num_train_timesteps / steps);
   }
 
-  /** Nothing to do: each step is found from its `t`. */
-  setBeginIndex(): void {}
-
-  scaleModelInput(sample: Float32Array): Float32Array {
-    return sample;
-  }
-
-  step(
+  protected take(
+    index: number,
     modelOutput: Float32Array,
-    t: number,
     sample: Float32Array,
     options: StepOptions,
   ): StepResult {
-    const { prediction_type } = this.#config;
-    const product = this.#alphasCumprod[t];
-    const previous = this.#alphaProductBefore(t);
-    const { alpha, sigma } = rates(product);
-
-    const x0 = limitPrediction(
-      predictOriginal(prediction_type, modelOutput, sample, alpha, sigma),
-      this.#config,
-      options.shape,
-    );
+    const t = this.timesteps[index];
+    const product = this.alphasCumprod[t];
+    const previous = this.alphaProduct(t - this.#stride);
+    const level = this.levelAt(t);
+    const x0 = this.originalOf(modelOutput, sample, level, options);
     const noise = options.useClippedModelOutput
-      ? noiseOf(sample, x0, alpha, sigma)
-      : predictNoise(prediction_type, modelOutput, sample, alpha, sigma);
+      ? noiseOf(sample, x0, level)
+      : this.noiseOf(modelOutput, sample, level);
 
     const eta = options.eta ?? 0;
     const variance = f(f(f(1 - previous) / f(1 - product)) * f(1 - f(product / previous)));
@@ -76,16 +56,5 @@ class DDIM implements Sampler {
     let prev = weightedSum([torchSqrt(previous), x0], [direction, noise]);
     if (eta > 0) prev = weightedSum([1, prev], [deviation, drawNoise(options)]);
     return { prev, denoised: x0 };
-  }
-
-  addNoise(original: Float32Array, noise: Float32Array, t: number): Float32Array {
-    return mixNoise(original, noise, this.#alphasCumprod[t]);
-  }
-
-  /** ᾱ one stride below `t`; below 0 the config says what the end is. */
-  #alphaProductBefore(t: number): number {
-    const previous = t - this.#stride;
-    if (previous >= 0) return this.#alphasCumprod[previous];
-    return this.#config.set_alpha_to_one ? 1 : this.#alphasCumprod[0];
   }
 }

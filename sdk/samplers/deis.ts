@@ -1,4 +1,3 @@
-import { SDError } from '../errors.ts';
 import { defineSampler } from './define.ts';
 import { dpmUpdate } from './dpm-updates.ts';
 import { scheduleDefaults } from './noise-schedule.ts';
@@ -7,10 +6,8 @@ import { noiseOf } from './prediction.ts';
 import type { Schedule, StepOptions, StepResult } from './sampler.ts';
 import { sigmaDefaults } from './sigmas.ts';
 import { SolverSampler } from './solver.ts';
-import { divided, scaled, weightedSum } from './tensor.ts';
+import { divided, f, scaled, weightedSum } from './tensor.ts';
 import { thresholdDefaults } from './threshold.ts';
-
-const f = Math.fround;
 
 const defaults = {
   ...scheduleDefaults,
@@ -39,37 +36,23 @@ export const deis = defineSampler({
  * Zhang and Chen, "Fast Sampling of Diffusion Models with Exponential Integrator": ε extrapolated by
  * a polynomial in log ρ (ρ = σ/α) and integrated exactly.
  */
-class DEIS extends SolverSampler {
-  readonly #config: typeof defaults;
-  /** ε, newest first. */
-  #outputs: Float32Array[] = [];
-
+class DEIS extends SolverSampler<typeof defaults> {
   constructor(config: typeof defaults, schedule: Schedule) {
-    if (![1, 2, 3].includes(config.solver_order)) {
-      throw new SDError(
-        'INVALID_OPTION',
-        `The solver_order of DEIS must be 1, 2 or 3, but is ${config.solver_order}.`,
-      );
-    }
-    super(config, schedule, { finals: { ruled: 'path', plain: 'table' } });
-    this.#config = config;
+    super(config, schedule, { finals: { ruled: 'path', plain: 'table' }, highestOrder: 3 });
   }
 
-  step(
+  protected take(
+    index: number,
     modelOutput: Float32Array,
-    t: number,
     sample: Float32Array,
     options: StepOptions,
   ): StepResult {
-    const index = this.index.at(t);
-    const [from, to] = [this.points[index], this.points[index + 1]];
-    const denoised = this.originalAt(index, modelOutput, sample, options);
-    const ran = this.#outputs.length;
-    const noise = noiseOf(sample, denoised, from.alpha, from.sigma);
-    this.#outputs = [noise, ...this.#outputs].slice(0, this.#config.solver_order);
-    this.index.advance();
+    const [from, to] = this.points.slice(index);
+    const denoised = this.originalOf(modelOutput, sample, from, options);
+    const noise = noiseOf(sample, denoised, from);
+    this.remember(noise);
 
-    const order = this.#orderAt(index, ran);
+    const order = this.multistepOrder(index);
     if (order === 1) {
       const prev = dpmUpdate('dpmsolver', 'midpoint', from, to, sample, { d0: noise });
       return { prev, denoised };
@@ -83,19 +66,10 @@ class DEIS extends SolverSampler {
       const others = [...past.slice(k + 1), ...past.slice(0, k)];
       const integral = order === 2 ? linearIntegral : quadraticIntegral;
       const weight = f(integral(rho(1), b, others) - integral(rho(0), b, others));
-      return [weight, this.#outputs[k]] as const;
+      return [weight, this.outputs[k]] as const;
     });
     const bracket = weightedSum([1, divided(sample, from.alpha)], ...terms);
     return { prev: scaled(bracket, to.alpha), denoised };
-  }
-
-  #orderAt(index: number, ran: number): number {
-    const { solver_order, lower_order_final } = this.#config;
-    const left = this.timesteps.length - index;
-    const short = lower_order_final && this.timesteps.length < 15;
-    if (solver_order === 1 || ran < 1 || (left === 1 && short)) return 1;
-    if (solver_order === 2 || ran < 2 || (left === 2 && short)) return 2;
-    return 3;
   }
 }
 

@@ -1,25 +1,22 @@
-import { SDError } from '../errors.ts';
+import { invalid } from '../checks.ts';
 import { BrownianTree } from '../random/brownian-tree.ts';
 import { seedBits } from '../random/seed.ts';
 import { defineSampler } from './define.ts';
 import { drawNoise, noiseFrom } from './noise.ts';
-import { noiseSchedule, scheduleDefaults } from './noise-schedule.ts';
-import { predictOriginalK } from './prediction.ts';
+import { scheduleDefaults } from './noise-schedule.ts';
 import type { Schedule, StepOptions, StepResult } from './sampler.ts';
 import {
   ancestralSplit,
-  doubled,
+  secondOrderPath,
   sigmaPath,
   SigmaSampler,
-  unitScale,
+  slope,
   type SigmaPath,
 } from './sigma-sampler.ts';
-import { logarithms, sigmaDefaults, sigmaTable, sigmaToTimestep } from './sigmas.ts';
-import { difference, divided, weightedSum } from './tensor.ts';
+import { logSigmas, sigmaDefaults, sigmaToTimestep } from './sigmas.ts';
+import { f, weightedSum } from './tensor.ts';
 import { torchExp, torchLog } from './torch-math.ts';
 import { torchSqrt } from './torch-sqrt.ts';
-
-const f = Math.fround;
 
 const defaults = {
   ...scheduleDefaults,
@@ -37,7 +34,7 @@ export const dpmSde = defineSampler({
   choices: { prediction_type: ['epsilon', 'v_prediction'] },
   takes: ['sigmas'],
   stepOptions: ['sNoise', 'noiseSeeds'],
-  create: (config, schedule) => new DPMSDE(config, schedule),
+  create: (config, schedule) => new DPMSDE(config, sdePath(config, schedule)),
 });
 
 /**
@@ -48,43 +45,28 @@ export const dpmSde = defineSampler({
  * the config's `noise_sampler_seed`, else one drawn from the generator (diffusers takes a new one
  * each time there, so that its pictures cannot be repeated).
  */
-class DPMSDE extends SigmaSampler {
+class DPMSDE extends SigmaSampler<Config> {
   override readonly order = 2;
-  readonly #predictionType: string;
-  readonly #configSeed: Config['noise_sampler_seed'];
   #trees: readonly BrownianTree[] | undefined;
   /** Between the two evaluations of a step: where it started, and the σ in its middle. */
   #half: { start: Float32Array; middle: number } | undefined;
 
-  constructor(config: Config, schedule: Schedule) {
-    super(sdePath(config, schedule), config.timestep_spacing);
-    this.#predictionType = config.prediction_type;
-    this.#configSeed = config.noise_sampler_seed;
+  protected override sigmaAt(index: number): number {
+    return this.#half?.middle ?? this.sigmas[index];
   }
 
-  override scaleModelInput(sample: Float32Array, t: number): Float32Array {
-    const sigma = this.#half?.middle ?? this.sigmas[this.index.at(t)];
-    return divided(sample, unitScale(sigma));
-  }
-
-  step(
+  protected take(
+    evaluation: number,
     modelOutput: Float32Array,
-    t: number,
     sample: Float32Array,
     options: StepOptions,
   ): StepResult {
     const half = this.#half;
-    const index = this.index.at(t) - (half ? 1 : 0);
+    const index = half ? evaluation - 1 : evaluation;
     const [sigma, next] = [this.sigmas[index], this.sigmas[index + 1]];
-    const denoised = predictOriginalK(
-      this.#predictionType,
-      modelOutput,
-      sample,
-      half?.middle ?? sigma,
-    );
-    this.index.advance();
+    const denoised = this.originalAt(this.sigmaAt(index), modelOutput, sample);
     if (next === 0) {
-      const derivative = divided(difference(sample, denoised), sigma);
+      const derivative = slope(sample, denoised, sigma);
       return { prev: weightedSum([1, sample], [-sigma, derivative]), denoised };
     }
     const [time, nextTime] = [timeOf(sigma), timeOf(next)];
@@ -121,13 +103,12 @@ class DPMSDE extends SigmaSampler {
     const { shape } = options;
     const given =
       options.noiseSeeds ??
-      this.#configSeed ??
+      this.config.noise_sampler_seed ??
       seedFrom(drawNoise({ ...options, shape: [1], trace: undefined }));
     const perPicture = Array.isArray(given);
     const seeds = [given].flat();
     if (perPicture && seeds.length !== shape[0]) {
-      throw new SDError(
-        'INVALID_OPTION',
+      throw invalid(
         `DPM++ SDE takes one noise seed for each of the ${shape[0]} pictures, but got ${seeds.length}.`,
       );
     }
@@ -149,15 +130,11 @@ function seedFrom(drawn: Float32Array): number {
 
 /** Each step is evaluated at its start and at the middle of its −log σ, with timesteps in f64. */
 function sdePath(config: Config, schedule: Schedule): SigmaPath {
-  const table = sigmaTable(noiseSchedule(config).alphasCumprod);
-  const { timesteps, sigmas } = sigmaPath(config, schedule, table, 0, (t) => t);
-  const logs = logarithms(table);
-  const between = timesteps.slice(1).map((_, i) => {
-    const [time, next] = [-Math.log(sigmas[i]), -Math.log(sigmas[i + 1])];
+  const path = sigmaPath(config, schedule, (t) => t);
+  const logs = logSigmas(config);
+  const between = path.timesteps.slice(1).map((_, i) => {
+    const [time, next] = [-Math.log(path.sigmas[i]), -Math.log(path.sigmas[i + 1])];
     return sigmaToTimestep(Math.exp(-(time + (next - time) * 0.5)), logs);
   });
-  return {
-    timesteps: timesteps.flatMap((t, i) => (i < between.length ? [t, between[i]] : [t])),
-    sigmas: Float32Array.from(doubled([...sigmas])),
-  };
+  return secondOrderPath(path, between);
 }

@@ -1,28 +1,11 @@
 import { defineSampler } from './define.ts';
-import { checkSolver } from './dpm-multistep.ts';
-import { dpmUpdate, type Algorithm, type Derivatives } from './dpm-updates.ts';
-import { drawNoise } from './noise.ts';
+import { dpmDefaults, DPMSolver, dpmTranslate } from './dpm-solver.ts';
+import type { Derivatives } from './dpm-updates.ts';
 import { betaDefaults } from './noise-schedule.ts';
-import { noiseOf } from './prediction.ts';
-import type { Schedule, StepOptions, StepResult } from './sampler.ts';
-import { sigmaDefaults } from './sigmas.ts';
-import { SolverSampler } from './solver.ts';
-import { difference, divided, scaled, weightedSum } from './tensor.ts';
-import { thresholdDefaults } from './threshold.ts';
+import type { Schedule } from './sampler.ts';
+import { difference, divided, f, scaled, weightedSum } from './tensor.ts';
 
-const f = Math.fround;
-
-const defaults = {
-  ...betaDefaults,
-  ...thresholdDefaults,
-  ...sigmaDefaults,
-  solver_order: 2,
-  algorithm_type: 'dpmsolver++',
-  solver_type: 'midpoint',
-  lower_order_final: false,
-  final_sigmas_type: 'zero',
-  lambda_min_clipped: -Infinity,
-};
+const defaults = { ...betaDefaults, ...dpmDefaults, lower_order_final: false };
 
 export const dpmSinglestep = defineSampler({
   className: 'DPMSolverSinglestepScheduler',
@@ -31,71 +14,39 @@ export const dpmSinglestep = defineSampler({
     algorithm_type: ['dpmsolver', 'dpmsolver++', 'sde-dpmsolver++'],
     solver_type: ['midpoint', 'heun'],
   },
-  translate: {
-    algorithm_type: { deis: 'dpmsolver++' },
-    solver_type: { logrho: 'midpoint', bh1: 'midpoint', bh2: 'midpoint' },
-  },
+  translate: dpmTranslate,
   takes: ['timesteps', 'sigmas'],
   create: (config, schedule) => new DPMSinglestep(config, schedule),
 });
 
 /**
- * Lu et al., "DPM-Solver": singlestep ("DPM++ 2S"). Evaluations come in groups; each goes on from
- * the group's first sample with one more output, so only the last of a group has the full order.
+ * Singlestep ("DPM++ 2S"): evaluations come in groups; each goes on from the group's first sample with
+ * one more output, so only the last of a group has the full order.
  */
-class DPMSinglestep extends SolverSampler {
-  readonly #config: typeof defaults;
-  readonly #algorithm: Algorithm;
+class DPMSinglestep extends DPMSolver<typeof defaults> {
   /** The order of each evaluation: 1, 2, 3, 1, 2, 3, … */
   readonly #orders: readonly number[];
-  /** x0 or ε, newest first. */
-  #outputs: Float32Array[] = [];
   #groupStart: Float32Array | undefined;
 
   constructor(config: typeof defaults, schedule: Schedule) {
-    checkSolver(config);
-    const final = config.final_sigmas_type === 'sigma_min' ? 'table' : 'zero';
-    super(config, schedule, { finals: { ruled: final, plain: final } });
-    this.#config = config;
-    this.#algorithm = config.algorithm_type as Algorithm;
+    super(config, schedule);
     this.#orders = orderList(this.timesteps.length, config);
   }
 
-  step(
-    modelOutput: Float32Array,
-    t: number,
-    sample: Float32Array,
-    options: StepOptions,
-  ): StepResult {
-    const index = this.index.at(t);
-    const denoised = this.originalAt(index, modelOutput, sample, options);
-    const { alpha, sigma } = this.points[index];
-    const integrated = this.#algorithm.endsWith('++')
-      ? denoised
-      : this.#config.thresholding
-        ? noiseOf(sample, denoised, alpha, sigma)
-        : this.noiseAt(index, modelOutput, sample);
-    this.#outputs = [integrated, ...this.#outputs].slice(0, this.#config.solver_order);
-    const noise = this.#algorithm.startsWith('sde') ? drawNoise(options) : undefined;
-
-    const order = Math.min(this.#orders[index], this.#outputs.length);
+  protected update(index: number, sample: Float32Array) {
+    const order = Math.min(this.#orders[index], this.outputs.length);
     if (order === 1) this.#groupStart = sample;
-    const prev = dpmUpdate(
-      this.#algorithm,
-      order === 3 ? 'heun' : this.#config.solver_type,
-      this.points[index - order + 1],
-      this.points[index + 1],
-      this.#groupStart ?? sample,
-      this.#derivatives(index, order),
-      noise,
-    );
-    this.index.advance();
-    return { prev, denoised };
+    return {
+      order,
+      from: index - order + 1,
+      sample: this.#groupStart ?? sample,
+      derivatives: this.#derivatives(index, order),
+    };
   }
 
   /** The derivatives by λ at the group's start. */
   #derivatives(index: number, order: number): Derivatives {
-    const [m0, m1, m2] = this.#outputs;
+    const [m0, m1, m2] = this.outputs;
     if (order === 1) return { d0: m0 };
     const start = this.points[index - order + 1].lambda;
     const h = f(this.points[index + 1].lambda - start);
@@ -104,7 +55,7 @@ class DPMSinglestep extends SolverSampler {
     const r1 = f(f(this.points[index - 1].lambda - start) / h);
     const near = scaled(difference(m1, m2), f(1 / r1));
     const far = scaled(difference(m0, m2), f(1 / r0));
-    if (this.#config.solver_type === 'midpoint') return { d0: m2, d1: far };
+    if (this.config.solver_type === 'midpoint') return { d0: m2, d1: far };
     const apart = f(r0 - r1);
     return {
       d0: m2,

@@ -1,9 +1,7 @@
 import type { Point } from './solver.ts';
-import { weightedSum } from './tensor.ts';
+import { f, weightedSum } from './tensor.ts';
 import { torchExp } from './torch-math.ts';
 import { torchSqrt } from './torch-sqrt.ts';
-
-const f = Math.fround;
 
 /** "dpmsolver" integrates ε, "++" x0; "sde-" adds noise. */
 export type Algorithm = 'dpmsolver' | 'dpmsolver++' | 'sde-dpmsolver' | 'sde-dpmsolver++';

@@ -1,12 +1,15 @@
 import { defineSampler } from './define.ts';
-import { noiseSchedule, scheduleDefaults } from './noise-schedule.ts';
-import { predictOriginalK } from './prediction.ts';
+import { scheduleDefaults } from './noise-schedule.ts';
 import type { Schedule, StepResult } from './sampler.ts';
-import { doubled, sigmaPath, SigmaSampler } from './sigma-sampler.ts';
-import { sigmaDefaults, sigmaTable } from './sigmas.ts';
-import { clamped, difference, divided, sum, weightedSum } from './tensor.ts';
-
-const f = Math.fround;
+import {
+  roundedPath,
+  secondOrderPath,
+  SigmaSampler,
+  slope,
+  type SigmaPath,
+} from './sigma-sampler.ts';
+import { sigmaDefaults } from './sigmas.ts';
+import { clamped, divided, f, sum, weightedSum } from './tensor.ts';
 
 const defaults = {
   ...scheduleDefaults,
@@ -22,35 +25,21 @@ export const heun = defineSampler({
   className: 'HeunDiscreteScheduler',
   defaults,
   takes: ['timesteps', 'sigmas'],
-  create: (config, schedule) => new Heun(config, schedule),
+  create: (config, schedule) => new Heun(config, heunPath(config, schedule)),
 });
 
 /** Karras et al., "Elucidating the Design Space…", algorithm 1: Euler and its correction. */
-class Heun extends SigmaSampler {
+class Heun extends SigmaSampler<typeof defaults> {
   override readonly order = 2;
-  readonly #config: typeof defaults;
   /** What the first of a step's two evaluations leaves for the second. */
   #first: { derivative: Float32Array; sample: Float32Array; dt: number } | undefined;
 
-  constructor(config: typeof defaults, schedule: Schedule) {
-    const table = sigmaTable(noiseSchedule(config).alphasCumprod);
-    const { timesteps, sigmas } = sigmaPath(config, schedule, table);
-    const times = [...timesteps.map(f), 0];
-    super(
-      { timesteps: doubled(times).slice(0, -1), sigmas: Float32Array.from(doubled([...sigmas])) },
-      config.timestep_spacing,
-    );
-    this.#config = config;
-  }
-
-  step(modelOutput: Float32Array, t: number, sample: Float32Array): StepResult {
-    const index = this.index.at(t);
+  protected take(index: number, modelOutput: Float32Array, sample: Float32Array): StepResult {
     const sigma = this.sigmas[index];
-    const { prediction_type, clip_sample, clip_sample_range } = this.#config;
-    let x0 = predictOriginalK(prediction_type, modelOutput, sample, sigma);
+    const { clip_sample, clip_sample_range } = this.config;
+    let x0 = this.originalAt(sigma, modelOutput, sample);
     if (clip_sample) x0 = clamped(x0, clip_sample_range);
-    const derivative = divided(difference(sample, x0), sigma);
-    this.index.advance();
+    const derivative = slope(sample, x0, sigma);
 
     if (this.#first) {
       const { derivative: before, sample: start, dt } = this.#first;
@@ -62,4 +51,10 @@ class Heun extends SigmaSampler {
     this.#first = { derivative, sample, dt };
     return { prev: weightedSum([1, sample], [dt, derivative]), denoised: x0 };
   }
+}
+
+/** A step is evaluated for the second time at its end, where the next one starts. */
+function heunPath(config: typeof defaults, schedule: Schedule): SigmaPath {
+  const path = roundedPath(config, schedule);
+  return secondOrderPath(path, path.timesteps.slice(1));
 }

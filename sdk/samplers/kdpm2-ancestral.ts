@@ -3,9 +3,7 @@ import { geometricMiddle, kdpm2Defaults, MidpointSampler, type KDPM2Config } fro
 import { drawNoise } from './noise.ts';
 import type { Schedule, StepOptions } from './sampler.ts';
 import { ancestralSplit } from './sigma-sampler.ts';
-import { weightedSum } from './tensor.ts';
-
-const f = Math.fround;
+import { f, weightedSum } from './tensor.ts';
 
 export const kdpm2Ancestral = defineSampler({
   className: 'KDPM2AncestralDiscreteScheduler',

@@ -1,14 +1,17 @@
 import { defineSampler } from './define.ts';
-import { noiseSchedule, scheduleDefaults } from './noise-schedule.ts';
-import { predictOriginalK } from './prediction.ts';
+import { scheduleDefaults } from './noise-schedule.ts';
 import type { Schedule, StepOptions, StepResult } from './sampler.ts';
-import { doubled, sigmaPath, SigmaSampler, unitScale, type SigmaPath } from './sigma-sampler.ts';
-import { logarithms, sigmaDefaults, sigmaTable, sigmaToTimestep } from './sigmas.ts';
-import { difference, divided, weightedSum } from './tensor.ts';
+import {
+  secondOrderPath,
+  sigmaPath,
+  SigmaSampler,
+  slope,
+  type SigmaPath,
+} from './sigma-sampler.ts';
+import { logSigmas, sigmaDefaults, sigmaToTimestep } from './sigmas.ts';
+import { f, weightedSum } from './tensor.ts';
 import { roundHalfEven } from './timesteps.ts';
 import { torchExp, torchLog } from './torch-math.ts';
-
-const f = Math.fround;
 
 const defaults = {
   ...scheduleDefaults,
@@ -29,9 +32,8 @@ export const kdpm2 = defineSampler({
 });
 
 /** What both DPM2 samplers share: each step is evaluated at its start and at a σ in its middle. */
-export abstract class MidpointSampler extends SigmaSampler {
+export abstract class MidpointSampler extends SigmaSampler<KDPM2Config> {
   override readonly order = 2;
-  readonly #predictionType: string;
   /** The σ in the middle of each step. */
   readonly #middles: readonly number[];
   /** The sample at the start of the step, between its two evaluations. */
@@ -44,8 +46,7 @@ export abstract class MidpointSampler extends SigmaSampler {
     middle: (sigma: number, next: number) => number,
   ) {
     const { path, middles } = kdpm2Path(config, schedule, middle);
-    super(path, config.timestep_spacing);
-    this.#predictionType = config.prediction_type;
+    super(config, path);
     this.#middles = middles;
   }
 
@@ -58,25 +59,21 @@ export abstract class MidpointSampler extends SigmaSampler {
     options: StepOptions,
   ): Float32Array;
 
-  override scaleModelInput(sample: Float32Array, t: number): Float32Array {
-    const index = this.index.at(t);
-    const sigma = this.#start ? this.#middles[index >> 1] : this.sigmas[index];
-    return divided(sample, unitScale(sigma));
+  protected override sigmaAt(index: number): number {
+    return this.#start ? this.#middles[index >> 1] : this.sigmas[index];
   }
 
-  step(
+  protected take(
+    index: number,
     modelOutput: Float32Array,
-    t: number,
     sample: Float32Array,
     options: StepOptions,
   ): StepResult {
-    const index = this.index.at(t);
     const step = index >> 1;
     const sigma = this.sigmas[2 * step];
-    const at = this.#start ? this.#middles[step] : sigma;
-    const x0 = predictOriginalK(this.#predictionType, modelOutput, sample, at);
-    const derivative = divided(difference(sample, x0), at);
-    this.index.advance();
+    const at = this.sigmaAt(index);
+    const x0 = this.originalAt(at, modelOutput, sample);
+    const derivative = slope(sample, x0, at);
     if (this.#start) {
       const start = this.#start;
       this.#start = undefined;
@@ -111,19 +108,12 @@ function kdpm2Path(
   schedule: Schedule,
   middle: (sigma: number, next: number) => number,
 ): { path: SigmaPath; middles: number[] } {
-  const table = sigmaTable(noiseSchedule(config).alphasCumprod);
-  const { timesteps, sigmas } = sigmaPath(config, schedule, table);
-  const starts = config.use_karras_sigmas ? timesteps.map(roundHalfEven) : timesteps;
-  const logs = logarithms(table);
-  const middles = starts.map((_, i) => middle(sigmas[i], sigmas[i + 1]));
+  const { timesteps: spaced, sigmas } = sigmaPath(config, schedule);
+  const timesteps = config.use_karras_sigmas ? spaced.map(roundHalfEven) : spaced;
+  const logs = logSigmas(config);
+  const middles = timesteps.map((_, i) => middle(sigmas[i], sigmas[i + 1]));
   const between = middles.slice(0, -1).map((sigma) => f(sigmaToTimestep(sigma, logs, f)));
-  return {
-    path: {
-      timesteps: starts.flatMap((t, i) => (i < between.length ? [t, between[i]] : [t])),
-      sigmas: Float32Array.from(doubled([...sigmas])),
-    },
-    middles,
-  };
+  return { path: secondOrderPath({ timesteps, sigmas }, between), middles };
 }
 
 /** exp of torch's `lerp` of the logarithms at ½, which starts from the second. */

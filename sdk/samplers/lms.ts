@@ -1,13 +1,10 @@
 import { defineSampler } from './define.ts';
 import { integrateLikeQuad } from './gauss-kronrod.ts';
-import { noiseSchedule, scheduleDefaults } from './noise-schedule.ts';
-import { predictOriginalK } from './prediction.ts';
-import type { Schedule, StepOptions, StepResult } from './sampler.ts';
-import { sigmaPath, SigmaSampler } from './sigma-sampler.ts';
-import { sigmaDefaults, sigmaTable } from './sigmas.ts';
-import { difference, divided, scaled, sum } from './tensor.ts';
-
-const f = Math.fround;
+import { scheduleDefaults } from './noise-schedule.ts';
+import type { StepOptions, StepResult } from './sampler.ts';
+import { roundedPath, SigmaSampler, slope } from './sigma-sampler.ts';
+import { sigmaDefaults } from './sigmas.ts';
+import { f, scaled, sum } from './tensor.ts';
 
 const defaults = { ...scheduleDefaults, ...sigmaDefaults, timestep_spacing: 'linspace' };
 
@@ -16,40 +13,29 @@ export const lms = defineSampler({
   defaults,
   takes: ['sigmas'],
   stepOptions: ['order'],
-  create: (config, schedule) => new LMS(config, schedule),
+  create: (config, schedule) => new LMS(config, roundedPath(config, schedule)),
 });
 
 /** k-diffusion's linear multistep: the polynomial through the last derivatives, integrated over σ. */
-class LMS extends SigmaSampler {
-  readonly #predictionType: string;
+class LMS extends SigmaSampler<typeof defaults> {
   /** Newest first. */
   #derivatives: Float32Array[] = [];
 
-  constructor(config: typeof defaults, schedule: Schedule) {
-    const table = sigmaTable(noiseSchedule(config).alphasCumprod);
-    const { timesteps, sigmas } = sigmaPath(config, schedule, table);
-    super({ timesteps: timesteps.map(f), sigmas }, config.timestep_spacing);
-    this.#predictionType = config.prediction_type;
-  }
-
-  step(
+  protected take(
+    index: number,
     modelOutput: Float32Array,
-    t: number,
     sample: Float32Array,
     { order = 4 }: StepOptions,
   ): StepResult {
-    const index = this.index.at(t);
     const sigma = this.sigmas[index];
-    const x0 = predictOriginalK(this.#predictionType, modelOutput, sample, sigma);
-    const derivative = divided(difference(sample, x0), sigma);
-    this.#derivatives = [derivative, ...this.#derivatives].slice(0, order);
+    const x0 = this.originalAt(sigma, modelOutput, sample);
+    this.#derivatives = [slope(sample, x0, sigma), ...this.#derivatives].slice(0, order);
 
     // A run that starts in the middle has the order of its place, but fewer derivatives to weigh.
     const placeOrder = Math.min(index + 1, order);
     const weighted = this.#derivatives
       .slice(0, placeOrder)
       .map((d, i) => scaled(d, this.#coefficient(index, placeOrder, i)));
-    this.index.advance();
     return { prev: sum(sample, weighted.reduce(sum)), denoised: x0 };
   }
 

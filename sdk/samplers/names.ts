@@ -40,21 +40,6 @@ export const KNOWN_NAMES: Readonly<Record<string, KnownName>> = {
   TCD: { className: 'TCDScheduler' },
 };
 
-/** The names of ComfyUI, where they are not another spelling of the above. */
-const COMFY_NAMES: Readonly<Record<string, string>> = {
-  'euler ancestral': 'Euler a',
-  'dpm 2': 'DPM2',
-  'dpm 2 ancestral': 'DPM2 a',
-  'dpm2 ancestral': 'DPM2 a',
-  'dpmpp 2m': 'DPM++ 2M',
-  'dpmpp 2m sde': 'DPM++ 2M SDE',
-  'dpmpp 2m sde heun': 'DPM++ 2M SDE Heun',
-  'dpmpp 3m sde': 'DPM++ 3M SDE',
-  'dpmpp sde': 'DPM++ SDE',
-  'uni pc': 'UniPC',
-  'uni pc bh2': 'UniPC',
-};
-
 /** How σ are spaced, as written after a sampler's name. */
 const SCHEDULES: Readonly<Record<string, Omit<KnownName, 'className'>>> = {
   karras: { settings: { use_karras_sigmas: true } },
@@ -63,16 +48,13 @@ const SCHEDULES: Readonly<Record<string, Omit<KnownName, 'className'>>> = {
   lu: { settings: { use_lu_lambdas: true } },
   'sgm uniform': { settings: { timestep_spacing: 'trailing' } },
   'ddim uniform': { settings: { timestep_spacing: 'leading' } },
-  'align your steps': { alignYourSteps: 'sd1' },
-  'align your steps sdxl': { alignYourSteps: 'sdxl' },
   ays: { alignYourSteps: 'sd1' },
   'ays sdxl': { alignYourSteps: 'sdxl' },
 };
 
-const byPlainName = new Map<string, KnownName>([
-  ...Object.entries(KNOWN_NAMES).map(([name, known]) => [plain(name), known] as const),
-  ...Object.entries(COMFY_NAMES).map(([name, same]) => [name, KNOWN_NAMES[same]] as const),
-]);
+const byPlainName = new Map(
+  Object.entries(KNOWN_NAMES).map(([name, known]) => [plain(name), known]),
+);
 
 /** What a name stands for, or undefined: a known name, perhaps with a schedule after it. */
 export function knownName(name: string): KnownName | undefined {
@@ -87,10 +69,15 @@ export function knownName(name: string): KnownName | undefined {
   return undefined;
 }
 
-/** Case, underscores and runs of blanks do not tell names apart. */
+/** Case, underscores, runs of blanks and ComfyUI's spellings do not tell names apart. */
 export function plain(name: string): string {
   return name
     .toLowerCase()
     .replace(/[\s_]+/g, ' ')
-    .trim();
+    .trim()
+    .replace('dpmpp', 'dpm++')
+    .replace('dpm 2', 'dpm2')
+    .replace(' ancestral', ' a')
+    .replace(/^uni pc( bh2)?/, 'unipc')
+    .replace('align your steps', 'ays');
 }

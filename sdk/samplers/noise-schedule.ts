@@ -1,8 +1,7 @@
-import { SDError } from '../errors.ts';
+import { invalid } from '../checks.ts';
 import { fma32 } from '../random/float32.ts';
 import { torchSqrt } from './torch-sqrt.ts';
-
-const f = Math.fround;
+import { f } from './tensor.ts';
 
 /** The settings that every scheduler has, with the defaults most share. */
 export const betaDefaults = {
@@ -17,7 +16,7 @@ export const betaDefaults = {
 /** The same with the settings of timesteps, which all but one have. */
 export const scheduleDefaults = { ...betaDefaults, timestep_spacing: 'leading', steps_offset: 0 };
 
-type BetaConfig = Pick<
+export type BetaConfig = Pick<
   typeof betaDefaults,
   'num_train_timesteps' | 'beta_start' | 'beta_end' | 'beta_schedule' | 'trained_betas'
 > & { rescale_betas_zero_snr?: boolean };
@@ -70,8 +69,7 @@ function originalBetas(config: BetaConfig): Float32Array {
         return f(sigmoid * f(end - start)) + f(start);
       });
     default:
-      throw new SDError(
-        'INVALID_OPTION',
+      throw invalid(
         `Unknown beta_schedule '${config.beta_schedule}': use linear, scaled_linear, squaredcos_cap_v2, exp, laplace or sigmoid.`,
       );
   }

@@ -1,4 +1,4 @@
-import { SDError } from '../errors.ts';
+import { invalid } from '../checks.ts';
 import type { StepOptions } from './sampler.ts';
 
 /**
@@ -8,10 +8,7 @@ import type { StepOptions } from './sampler.ts';
 export function drawNoise(options: StepOptions): Float32Array {
   const { generator, shape } = options;
   if (!generator) {
-    throw new SDError(
-      'INVALID_OPTION',
-      'This sampler adds noise at each step: pass a generator in the step options.',
-    );
+    throw invalid('This sampler adds noise at each step: pass a generator in the step options.');
   }
   return noiseFrom(options, () => generator.randn(shape));
 }

@@ -1,13 +1,12 @@
 import { fma32 } from '../random/float32.ts';
+import { bitsOf, ofBits } from './float-bits.ts';
+import { f } from './tensor.ts';
 
 /**
  * `numpy.log` of a float32, bit for bit where NumPy has SIMD (AVX2 on): a rational function of the
  * mantissa in √½ … √2, less 1, in fused operations (its `loops_exponent_log`). One value in seven is
  * rounded otherwise than by IEEE. diffusers takes it for DEIS and for the timesteps of its σ.
  */
-const f = Math.fround;
-const bits = new Int32Array(1);
-const float = new Float32Array(bits.buffer);
 
 /** From the highest power down. */
 const NUMERATOR = [
@@ -27,10 +26,9 @@ const horner = (coefficients: readonly number[], x: number): number =>
 /** log of a normal positive f32; −∞ for 0. */
 export function numpyLog(value: number): number {
   if (!(value > 0 && value < Infinity)) return Math.log(value);
-  float[0] = value;
-  let exponent = (bits[0] >> 23) - 127;
-  bits[0] = (bits[0] & 0x7fffff) | 0x3f800000;
-  let mantissa = float[0];
+  const bits = bitsOf(value);
+  let exponent = (bits >> 23) - 127;
+  let mantissa = ofBits((bits & 0x7fffff) | 0x3f800000);
   if (mantissa > SQRT2) {
     mantissa /= 2;
     exponent++;

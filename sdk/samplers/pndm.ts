@@ -1,13 +1,11 @@
-import { SDError } from '../errors.ts';
+import { invalid } from '../checks.ts';
+import { AlphaSampler } from './alpha-sampler.ts';
 import { defineSampler } from './define.ts';
-import { noiseSchedule, scheduleDefaults } from './noise-schedule.ts';
-import { mixNoise, predictNoise, predictOriginal, rates } from './prediction.ts';
-import type { Sampler, Schedule, StepResult } from './sampler.ts';
-import { divided, scaled, sum, weightedSum } from './tensor.ts';
+import { scheduleDefaults } from './noise-schedule.ts';
+import type { Schedule, StepOptions, StepResult } from './sampler.ts';
+import { divided, f, scaled, sum, weightedSum } from './tensor.ts';
 import { spacedTimesteps } from './timesteps.ts';
 import { torchSqrt } from './torch-sqrt.ts';
-
-const f = Math.fround;
 
 const defaults = { ...scheduleDefaults, skip_prk_steps: false, set_alpha_to_one: false };
 
@@ -22,14 +20,11 @@ export const pndm = defineSampler({
  * Liu et al., "Pseudo Numerical Methods for Diffusion Models on Manifolds": linear multistep (PLMS),
  * warmed up by Runge-Kutta (PRK) or, with `skip_prk_steps`, by evaluating the second timestep twice.
  */
-class PNDM implements Sampler {
-  readonly timesteps: readonly number[];
-  readonly initNoiseSigma = 1;
-  readonly order = 1;
-  readonly #config: typeof defaults;
-  readonly #alphasCumprod: Float32Array;
+class PNDM extends AlphaSampler<typeof defaults> {
   readonly #stride: number;
-  readonly #prkTimesteps: readonly number[];
+  /** Evaluations by Runge-Kutta. */
+  readonly #warmUp: number;
+  /** Evaluations so far, from where the run starts. */
   #counter = 0;
   /** The last outputs, newest last. */
   #outputs: Float32Array[] = [];
@@ -37,57 +32,43 @@ class PNDM implements Sampler {
   #heldSample: Float32Array | undefined;
 
   constructor(config: typeof defaults, { steps = 1 }: Schedule) {
-    this.#config = config;
-    this.#alphasCumprod = noiseSchedule(config).alphasCumprod;
-    this.#stride = Math.floor(config.num_train_timesteps / steps);
-    const ascending = spacedTimesteps(config, steps).reverse();
-    if (config.skip_prk_steps) {
-      this.#prkTimesteps = [];
-      this.timesteps = [
-        ...ascending.slice(0, -1),
-        ...ascending.slice(-2, -1),
-        ...ascending.slice(-1),
-      ].reverse();
-    } else {
-      if (steps < 4) {
-        throw new SDError(
-          'INVALID_OPTION',
-          `PNDM needs at least 4 steps for its Runge-Kutta warm-up, not ${steps}; set skip_prk_steps for fewer.`,
-        );
-      }
-      this.#prkTimesteps = prkTimesteps(ascending.slice(-4), Math.floor(this.#stride / 2));
-      this.timesteps = [...this.#prkTimesteps, ...ascending.slice(0, -3).reverse()];
+    const stride = Math.floor(config.num_train_timesteps / steps);
+    const spaced = spacedTimesteps(config, steps);
+    if (!config.skip_prk_steps && steps < 4) {
+      throw invalid(
+        `PNDM needs at least 4 steps for its Runge-Kutta warm-up, not ${steps}; set skip_prk_steps for fewer.`,
+      );
     }
+    const warmUp = config.skip_prk_steps ? [] : prkTimesteps(spaced, Math.floor(stride / 2));
+    const multistep = config.skip_prk_steps
+      ? [...spaced.slice(0, 2), ...spaced.slice(1)]
+      : spaced.slice(3);
+    super(config, [...warmUp, ...multistep]);
+    this.#stride = stride;
+    this.#warmUp = warmUp.length;
   }
 
-  /** Nothing to do: PNDM counts its own evaluations from where the run starts. */
-  setBeginIndex(): void {}
-
-  scaleModelInput(sample: Float32Array): Float32Array {
-    return sample;
-  }
-
-  step(modelOutput: Float32Array, t: number, sample: Float32Array): StepResult {
-    const { alpha, sigma } = rates(this.#alphasCumprod[t]);
-    const { prediction_type } = this.#config;
-    const denoised = predictOriginal(prediction_type, modelOutput, sample, alpha, sigma);
-    const warmingUp = this.#counter < this.#prkTimesteps.length;
-    const prev = warmingUp
-      ? this.#stepPrk(modelOutput, t, sample)
-      : this.#stepPlms(modelOutput, t, sample);
+  protected take(
+    index: number,
+    modelOutput: Float32Array,
+    sample: Float32Array,
+    options: StepOptions,
+  ): StepResult {
+    const t = this.timesteps[index];
+    const denoised = this.originalOf(modelOutput, sample, this.levelAt(t), options);
+    const prev =
+      this.#counter < this.#warmUp
+        ? this.#stepPrk(modelOutput, t, sample)
+        : this.#stepPlms(modelOutput, t, sample);
     this.#counter++;
     return { prev, denoised };
-  }
-
-  addNoise(original: Float32Array, noise: Float32Array, t: number): Float32Array {
-    return mixNoise(original, noise, this.#alphasCumprod[t]);
   }
 
   /** One of the four evaluations of a Runge-Kutta step. */
   #stepPrk(output: Float32Array, t: number, sample: Float32Array): Float32Array {
     const stage = this.#counter % 4;
     const target = t - (stage % 2 ? 0 : Math.floor(this.#stride / 2));
-    const start = this.#prkTimesteps[this.#counter - stage];
+    const start = this.timesteps[this.#counter - stage];
     const weighted = scaled(output, stage === 0 || stage === 3 ? 1 / 6 : 1 / 3);
     const total = this.#prkSum ? sum(this.#prkSum, weighted) : weighted;
     if (stage === 0) {
@@ -127,12 +108,10 @@ class PNDM implements Sampler {
 
   /** The paper's equation 9: from `t` to `target` along one ε. */
   #transfer(sample: Float32Array, t: number, target: number, output: Float32Array): Float32Array {
-    const product = this.#alphasCumprod[t];
-    const final = this.#config.set_alpha_to_one ? 1 : this.#alphasCumprod[0];
-    const previous = target >= 0 ? this.#alphasCumprod[target] : final;
+    const product = this.alphasCumprod[t];
+    const previous = this.alphaProduct(target);
     const betaProduct = f(1 - product);
-    const { alpha, sigma } = rates(product);
-    const noise = predictNoise(this.#config.prediction_type, output, sample, alpha, sigma);
+    const noise = this.noiseOf(output, sample, this.levelAt(t));
     const ofSample = torchSqrt(f(previous / product));
     const denominator = f(
       f(product * torchSqrt(f(1 - previous))) + torchSqrt(f(f(product * betaProduct) * previous)),
@@ -143,10 +122,7 @@ class PNDM implements Sampler {
 }
 
 /** The evaluations of three Runge-Kutta steps: each goes start, half, half, end. */
-function prkTimesteps(lastFour: readonly number[], half: number): number[] {
-  const halves = lastFour.flatMap((t) => [t, t + half]).slice(0, -1);
-  return halves
-    .flatMap((t) => [t, t])
-    .slice(1, -1)
-    .reverse();
+function prkTimesteps([first, ...others]: readonly number[], half: number): number[] {
+  const ends = others.slice(0, 3);
+  return [first, ...ends.flatMap((t) => [t + half, t + half, t, t])].slice(0, -1);
 }

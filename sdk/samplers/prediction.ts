@@ -1,45 +1,42 @@
-import { divided, weightedSum } from './tensor.ts';
+import { divided, f, weightedSum } from './tensor.ts';
 import { torchSqrt } from './torch-sqrt.ts';
 
-const f = Math.fround;
+/** How noisy a sample is: `x = alpha·x0 + sigma·ε`. */
+export interface Level {
+  readonly alpha: number;
+  readonly sigma: number;
+}
 
 /**
- * What the model's output says about the clean picture x0 and the noise ε of a sample
- * `x = alpha·x0 + sigma·ε` (alpha² + sigma² = 1). `type` is the config's `prediction_type`: the
- * output is ε ("epsilon"), x0 ("sample") or `alpha·ε − sigma·x0` ("v_prediction").
+ * What the model's output says about the clean picture x0 of a sample at a level of unit variance
+ * (alpha² + sigma² = 1). `type` is the config's `prediction_type`: the output is ε ("epsilon"), x0
+ * ("sample") or `alpha·ε − sigma·x0` ("v_prediction").
  */
 export function predictOriginal(
   type: string,
   output: Float32Array,
   x: Float32Array,
-  alpha: number,
-  sigma: number,
+  { alpha, sigma }: Level,
 ): Float32Array {
   if (type === 'sample') return output;
   if (type === 'v_prediction') return weightedSum([alpha, x], [-sigma, output]);
   return divided(weightedSum([1, x], [-sigma, output]), alpha);
 }
 
-/** ε; see {@link predictOriginal}. */
+/** The noise ε; see {@link predictOriginal}. */
 export function predictNoise(
   type: string,
   output: Float32Array,
   x: Float32Array,
-  alpha: number,
-  sigma: number,
+  level: Level,
 ): Float32Array {
-  if (type === 'sample') return noiseOf(x, output, alpha, sigma);
-  if (type === 'v_prediction') return weightedSum([alpha, output], [sigma, x]);
+  if (type === 'sample') return noiseOf(x, output, level);
+  if (type === 'v_prediction') return weightedSum([level.alpha, output], [level.sigma, x]);
   return output;
 }
 
 /** The ε that makes `x` of a given x0. */
-export function noiseOf(
-  x: Float32Array,
-  x0: Float32Array,
-  alpha: number,
-  sigma: number,
-): Float32Array {
+export function noiseOf(x: Float32Array, x0: Float32Array, { alpha, sigma }: Level): Float32Array {
   return divided(weightedSum([1, x], [-alpha, x0]), sigma);
 }
 
@@ -60,17 +57,16 @@ export function predictOriginalK(
   return weightedSum([1, x], [-sigma, output]);
 }
 
-/** α and σ of a picture whose cumulative product of alphas is `alphaProduct`. */
-export function rates(alphaProduct: number): { alpha: number; sigma: number } {
+/** The level at which the cumulative product of alphas is `alphaProduct`. */
+export function levelOf(alphaProduct: number): Level {
   return { alpha: torchSqrt(alphaProduct), sigma: torchSqrt(f(1 - alphaProduct)) };
 }
 
-/** `alpha·original + sigma·noise` */
+/** `original` with so much noise that it is at a level. */
 export function mixNoise(
   original: Float32Array,
   noise: Float32Array,
-  alphaProduct: number,
+  { alpha, sigma }: Level,
 ): Float32Array {
-  const { alpha, sigma } = rates(alphaProduct);
   return weightedSum([alpha, original], [sigma, noise]);
 }

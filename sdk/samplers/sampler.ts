@@ -1,4 +1,5 @@
 import type { Generator } from '../random/generator.ts';
+import type { Level } from './prediction.ts';
 
 /** What {@link Sampler.step} may be told beyond the tensors. */
 export interface StepOptions {
@@ -62,7 +63,9 @@ export interface Sampler {
     sample: Float32Array,
     options: StepOptions,
   ): StepResult;
-  /** `original` with `noise` at the strength of timestep `t`. */
+  /** How noisy a sample is at `t`. */
+  levelAt(t: number): Level;
+  /** `original` with `noise` at the level of timestep `t`. */
   addNoise(original: Float32Array, noise: Float32Array, t: number): Float32Array;
 }
 

@@ -1,13 +1,19 @@
-import { linspace32 } from './noise-schedule.ts';
-import type { Sampler, Schedule, StepOptions, StepResult } from './sampler.ts';
-import { hasSigmaRule, interpolate, logarithms, ruledSigmas, sigmaToTimestep } from './sigmas.ts';
-import type { SigmaRules } from './sigmas.ts';
-import { StepIndex } from './step-index.ts';
-import { divided, weightedSum } from './tensor.ts';
+import { BaseSampler, type BaseConfig } from './base.ts';
+import { linspace32, type BetaConfig } from './noise-schedule.ts';
+import { predictOriginalK, type Level } from './prediction.ts';
+import type { Schedule } from './sampler.ts';
+import {
+  hasSigmaRule,
+  interpolate,
+  logSigmas,
+  ruledSigmas,
+  sigmaTable,
+  sigmaToTimestep,
+  type SigmaRules,
+} from './sigmas.ts';
+import { difference, divided, f } from './tensor.ts';
 import { fractionalTimesteps, type SpacingConfig } from './timesteps.ts';
 import { torchSqrt } from './torch-sqrt.ts';
-
-const f = Math.fround;
 
 /** Where a σ-sampler evaluates: f64 timesteps, and f32 σ for each with the final one. */
 export interface SigmaPath {
@@ -15,21 +21,24 @@ export interface SigmaPath {
   sigmas: Float32Array;
 }
 
+type SigmaConfig = BaseConfig &
+  BetaConfig &
+  SpacingConfig &
+  SigmaRules & { readonly interpolation_type?: string; readonly final_sigmas_type?: string };
+
 /**
  * The path of k-diffusion's samplers: σ interpolated at the spaced (or custom) timesteps, or spaced
  * anew between the first and the last of those by the config's rule; custom σ as they are.
- * @param table σ of every training timestep
- * @param final the σ after the last step
  * @param round the precision in which the spaced timesteps are held
  */
 export function sigmaPath(
-  config: SpacingConfig & SigmaRules & { interpolation_type?: string },
+  config: SigmaConfig,
   { steps = 1, timesteps, sigmas }: Schedule,
-  table: Float32Array,
-  final = 0,
   round: (t: number) => number = f,
 ): SigmaPath {
-  const logs = logarithms(table);
+  const table = sigmaTable(config);
+  const logs = logSigmas(config);
+  const final = config.final_sigmas_type === 'sigma_min' ? table[0] : 0;
   if (sigmas) {
     const custom = Float32Array.from(sigmas);
     const at = Array.from(custom.subarray(0, -1), (sigma) => sigmaToTimestep(sigma, logs, f));
@@ -56,41 +65,66 @@ function logLinear(table: Float32Array, count: number): number[] {
   return Array.from(linspace32(max, min, count + 1), (log) => f(Math.exp(log)));
 }
 
+/** The same with the timesteps rounded to f32, wherever they come from. */
+export function roundedPath(config: SigmaConfig, schedule: Schedule): SigmaPath {
+  const { timesteps, sigmas } = sigmaPath(config, schedule);
+  return { timesteps: timesteps.map(f), sigmas };
+}
+
+/**
+ * The path of a sampler of second order, which comes by each σ but the first and the last twice.
+ * @param between where each step but the last is evaluated for the second time
+ */
+export function secondOrderPath(
+  { timesteps, sigmas }: SigmaPath,
+  between: readonly number[],
+): SigmaPath {
+  return {
+    timesteps: timesteps.flatMap((t, i) => (i < between.length ? [t, between[i]] : t)),
+    sigmas: Float32Array.from(
+      [...sigmas].flatMap((sigma, i) => (i % (sigmas.length - 1) === 0 ? sigma : [sigma, sigma])),
+    ),
+  };
+}
+
 /** A sampler in k-diffusion's terms: `x = x0 + σ·ε`, scaled to unit variance only for the model. */
-export abstract class SigmaSampler implements Sampler {
-  readonly timesteps: readonly number[];
-  readonly initNoiseSigma: number;
-  readonly order: number = 1;
+export abstract class SigmaSampler<C extends SigmaConfig> extends BaseSampler<C> {
   /** σ for each evaluation and one more, f32. */
   protected readonly sigmas: Float32Array;
-  protected readonly index: StepIndex;
 
-  constructor({ timesteps, sigmas }: SigmaPath, spacing: string) {
-    this.timesteps = timesteps;
+  constructor(config: C, { timesteps, sigmas }: SigmaPath) {
+    super(config, timesteps);
     this.sigmas = sigmas;
-    this.index = new StepIndex(timesteps);
     const max = sigmas.reduce((a, b) => Math.max(a, b));
-    this.initNoiseSigma = spacing === 'leading' ? unitScale(max) : max;
+    this.initNoiseSigma = config.timestep_spacing === 'leading' ? unitScale(max) : max;
   }
 
-  abstract step(
+  levelAt(t: number): Level {
+    return { alpha: 1, sigma: this.sigmas[this.index.forNoise(t)] };
+  }
+
+  override scaleModelInput(sample: Float32Array, t: number): Float32Array {
+    return divided(sample, unitScale(this.sigmaAt(this.index.at(t))));
+  }
+
+  /** The σ at which the model is evaluated. */
+  protected sigmaAt(index: number): number {
+    return this.sigmas[index];
+  }
+
+  /** x0 of a sample at σ. */
+  protected originalAt(
+    sigma: number,
     modelOutput: Float32Array,
-    t: number,
     sample: Float32Array,
-    options: StepOptions,
-  ): StepResult;
-
-  setBeginIndex(index: number): void {
-    this.index.begin(index);
+  ): Float32Array {
+    return predictOriginalK(this.config.prediction_type, modelOutput, sample, sigma);
   }
+}
 
-  scaleModelInput(sample: Float32Array, t: number): Float32Array {
-    return divided(sample, unitScale(this.sigmas[this.index.at(t)]));
-  }
-
-  addNoise(original: Float32Array, noise: Float32Array, t: number): Float32Array {
-    return weightedSum([1, original], [this.sigmas[this.index.forNoise(t)], noise]);
-  }
+/** dx/dσ at a sample of a given x0. */
+export function slope(sample: Float32Array, x0: Float32Array, sigma: number): Float32Array {
+  return divided(difference(sample, x0), sigma);
 }
 
 /** √(σ² + 1): the deviation of a sample of unit-variance latents at σ. */
@@ -104,9 +138,4 @@ export function ancestralSplit(from: number, to: number): { up: number; down: nu
   const up = torchSqrt(f(f(toSquared * f(fromSquared - toSquared)) / fromSquared));
   const down = torchSqrt(f(toSquared - f(up * up)));
   return { up, down };
-}
-
-/** Each value but the first and the last twice: a second-order sampler comes by each σ twice. */
-export function doubled(values: readonly number[]): number[] {
-  return [values[0], ...values.slice(1, -1).flatMap((v) => [v, v]), values[values.length - 1]];
 }

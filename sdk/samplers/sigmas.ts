@@ -1,13 +1,19 @@
 import { betaQuantile } from './beta-quantile.ts';
+import { finiteNoiseSchedule, type BetaConfig } from './noise-schedule.ts';
 import { numpyLog } from './numpy-log.ts';
 import { linspace } from './timesteps.ts';
 import { torchSqrt } from './torch-sqrt.ts';
-
-const f = Math.fround;
+import { f } from './tensor.ts';
 
 /** σ = √((1−ᾱ)/ᾱ) for each training timestep, ascending, in f32. */
-export function sigmaTable(alphasCumprod: Float32Array): Float32Array {
+export function sigmaTable(config: BetaConfig): Float32Array {
+  const { alphasCumprod } = finiteNoiseSchedule(config);
   return alphasCumprod.map((product) => torchSqrt(f(f(1 - product) / product)));
+}
+
+/** log σ of the table, rounded as NumPy stores it. */
+export function logSigmas(config: BetaConfig): Float32Array {
+  return sigmaTable(config).map(numpyLog);
 }
 
 /** `numpy.interp(t, [0, 1, …], table)`: σ at fractional timesteps, in f64. */
@@ -82,9 +88,4 @@ export function sigmaToTimestep(
   const weight = round(above / f(logSigmas[low] - logSigmas[low + 1]));
   const clipped = Math.min(Math.max(weight, 0), 1);
   return round(1 - clipped) * low + clipped * (low + 1);
-}
-
-/** log σ of the table, rounded as NumPy stores it. */
-export function logarithms(table: Float32Array): Float32Array {
-  return table.map(numpyLog);
 }

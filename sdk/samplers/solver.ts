@@ -1,101 +1,83 @@
-import { finiteNoiseSchedule } from './noise-schedule.ts';
-import { predictNoise, predictOriginal } from './prediction.ts';
-import type { Sampler, Schedule, StepOptions, StepResult } from './sampler.ts';
+import { invalid } from '../checks.ts';
+import { BaseSampler, type BaseConfig } from './base.ts';
+import type { Level } from './prediction.ts';
+import type { Schedule } from './sampler.ts';
 import {
   hasSigmaRule,
   interpolate,
-  logarithms,
+  logSigmas,
   ruledSigmas,
   sigmaTable,
   sigmaToTimestep,
   type SigmaRules,
 } from './sigmas.ts';
-import { StepIndex } from './step-index.ts';
-import { weightedSum } from './tensor.ts';
-import { limitPrediction, type LimitConfig } from './threshold.ts';
+import { f } from './tensor.ts';
 import { torchLog } from './torch-math.ts';
 import { linspace, roundHalfEven, trailingTimesteps } from './timesteps.ts';
 import { torchSqrt } from './torch-sqrt.ts';
 
-const f = Math.fround;
-
 /** The settings that all exponential-integrator solvers (DPM-Solver, DEIS, UniPC) read here. */
-export interface SolverConfig extends SigmaRules {
+export interface SolverConfig extends SigmaRules, BaseConfig {
   readonly num_train_timesteps: number;
   readonly beta_start: number;
   readonly beta_end: number;
   readonly beta_schedule: string;
   readonly trained_betas: readonly number[] | null;
   readonly rescale_betas_zero_snr?: boolean;
-  readonly prediction_type: string;
   readonly timestep_spacing?: string;
   readonly steps_offset?: number;
   readonly lambda_min_clipped?: number;
   readonly use_lu_lambdas?: boolean;
+  readonly solver_order: number;
+  readonly lower_order_final: boolean;
+  readonly algorithm_type?: string;
   readonly final_sigmas_type?: string;
 }
 
-/** A point of the path: `x = alpha·x0 + sigma·ε`, and half its log signal-to-noise ratio, in f32. */
-export interface Point {
-  readonly alpha: number;
-  readonly sigma: number;
+/** A point of the path, with half its log signal-to-noise ratio, in f32. */
+export interface Point extends Level {
   readonly lambda: number;
 }
 
-/** What the exponential-integrator solvers share: the path, and x0 and ε on it. */
-export abstract class SolverSampler implements Sampler {
-  readonly timesteps: readonly number[];
-  readonly initNoiseSigma = 1;
-  readonly order = 1;
+/** What the exponential-integrator solvers share: the path, and the outputs they extrapolate from. */
+export abstract class SolverSampler<C extends SolverConfig> extends BaseSampler<C> {
   /** One for each evaluation and the end. */
   protected readonly points: readonly Point[];
-  protected readonly index: StepIndex;
-  readonly #config: SolverConfig & LimitConfig;
+  /** What is integrated (x0 or ε) at the last points, newest first: as many as the order needs. */
+  protected outputs: readonly Float32Array[] = [];
 
-  constructor(config: SolverConfig & LimitConfig, schedule: Schedule, rules: PathRules) {
+  /** @throws SDError INVALID_OPTION on an order that the solver does not have */
+  constructor(config: C, schedule: Schedule, rules: PathRules) {
+    const { solver_order: order, algorithm_type = 'UniPC' } = config;
+    const { highestOrder = config.num_train_timesteps } = rules;
+    if (!Number.isInteger(order) || order < 1 || order > highestOrder) {
+      throw invalid(
+        `The solver_order of ${algorithm_type} must be a whole number from 1 to ${highestOrder}, but is ${order}.`,
+      );
+    }
     const { timesteps, sigmas } = solverPath(config, schedule, rules);
-    this.timesteps = timesteps;
+    super(config, timesteps, 'last');
     this.points = Array.from(sigmas, pointAt);
-    this.index = new StepIndex(timesteps, 'last');
-    this.#config = config;
   }
 
-  abstract step(
-    modelOutput: Float32Array,
-    t: number,
-    sample: Float32Array,
-    options: StepOptions,
-  ): StepResult;
-
-  setBeginIndex(index: number): void {
-    this.index.begin(index);
+  levelAt(t: number): Level {
+    return this.points[this.index.forNoise(t)];
   }
 
-  scaleModelInput(sample: Float32Array): Float32Array {
-    return sample;
+  protected remember(output: Float32Array): void {
+    this.outputs = [output, ...this.outputs].slice(0, this.config.solver_order);
   }
 
-  addNoise(original: Float32Array, noise: Float32Array, t: number): Float32Array {
-    const { alpha, sigma } = this.points[this.index.forNoise(t)];
-    return weightedSum([alpha, original], [sigma, noise]);
-  }
-
-  /** x0 at `points[index]`, within the limits of the config. */
-  protected originalAt(
-    index: number,
-    modelOutput: Float32Array,
-    sample: Float32Array,
-    { shape }: StepOptions,
-  ): Float32Array {
-    const { alpha, sigma } = this.points[index];
-    const x0 = predictOriginal(this.#config.prediction_type, modelOutput, sample, alpha, sigma);
-    return limitPrediction(x0, this.#config, shape);
-  }
-
-  /** ε at `points[index]`. */
-  protected noiseAt(index: number, modelOutput: Float32Array, sample: Float32Array): Float32Array {
-    const { alpha, sigma } = this.points[index];
-    return predictNoise(this.#config.prediction_type, modelOutput, sample, alpha, sigma);
+  /**
+   * The order of a multistep update: the first steps have too little history, the last ones of a short
+   * run are kept stable.
+   * @param endsLow whether the last step is of first order in a long run too
+   */
+  protected multistepOrder(index: number, endsLow = false): number {
+    const left = this.timesteps.length - index;
+    const isShort = this.config.lower_order_final && this.timesteps.length < 15;
+    if (left === 1 && (isShort || endsLow)) return 1;
+    return Math.min(this.outputs.length, left === 2 && isShort ? 2 : 3);
   }
 }
 
@@ -110,6 +92,8 @@ export interface PathRules {
   /** How Karras and Lu σ become timesteps; exponential and beta ones are always truncated. */
   readonly rounding?: 'nearest' | 'truncate';
   readonly finals: Finals;
+  /** Default: any that a run can have. */
+  readonly highestOrder?: number;
 }
 
 /**
@@ -126,9 +110,8 @@ function solverPath(
   schedule: Schedule,
   { rounding = 'nearest', finals }: PathRules,
 ): { timesteps: number[]; sigmas: Float32Array } {
-  const { alphasCumprod } = finiteNoiseSchedule(config);
-  const table = sigmaTable(alphasCumprod);
-  const logs = logarithms(table);
+  const table = sigmaTable(config);
+  const logs = logSigmas(config);
   const timestepOf = (sigma: number) => sigmaToTimestep(sigma, logs);
   if (schedule.sigmas) {
     const timesteps = schedule.sigmas.slice(0, -1).map((s) => roundHalfEven(timestepOf(s)));

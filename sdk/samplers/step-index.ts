@@ -1,4 +1,4 @@
-import { SDError } from '../errors.ts';
+import { invalid } from '../checks.ts';
 
 /**
  * The position in the timesteps, for samplers whose steps look at their neighbours.
@@ -53,7 +53,6 @@ export class StepIndex {
  */
 export function indexOf(timesteps: readonly number[], t: number): number {
   const index = timesteps.indexOf(t);
-  if (index < 0)
-    throw new SDError('INVALID_OPTION', `${t} is not one of this sampler's timesteps.`);
+  if (index < 0) throw invalid(`${t} is not one of this sampler's timesteps.`);
   return index;
 }

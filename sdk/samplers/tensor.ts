@@ -1,7 +1,8 @@
 /**
  * Elementwise arithmetic with torch's rounding: scalars are f32, and every operation rounds to f32.
  */
-const f = Math.fround;
+/** Rounds to f32. */
+export const f = Math.fround;
 
 type Term = readonly [coefficient: number, tensor: Float32Array];
 

@@ -1,6 +1,4 @@
-import { clamped } from './tensor.ts';
-
-const f = Math.fround;
+import { clamped, f } from './tensor.ts';
 
 /** The settings by which x0 is kept in range; latents of Stable Diffusion mostly use none. */
 export const thresholdDefaults = {
@@ -9,10 +7,10 @@ export const thresholdDefaults = {
   sample_max_value: 1,
 };
 
-export type LimitConfig = typeof thresholdDefaults & {
-  clip_sample?: boolean;
-  clip_sample_range?: number;
-};
+export interface LimitConfig extends Partial<typeof thresholdDefaults> {
+  readonly clip_sample?: boolean;
+  readonly clip_sample_range?: number;
+}
 
 /** x0 after Imagen's dynamic thresholding, after plain clipping, or as it is. */
 export function limitPrediction(
@@ -20,13 +18,18 @@ export function limitPrediction(
   config: LimitConfig,
   shape: readonly number[],
 ): Float32Array {
-  if (config.thresholding) return dynamicThreshold(x0, config, shape[0]);
+  if (config.thresholding)
+    return dynamicThreshold(x0, { ...thresholdDefaults, ...config }, shape[0]);
   if (config.clip_sample) return clamped(x0, config.clip_sample_range ?? 1);
   return x0;
 }
 
 /** Each picture of the batch is clipped at a high quantile of its own |x0| and divided by it. */
-function dynamicThreshold(x0: Float32Array, config: LimitConfig, batch: number): Float32Array {
+function dynamicThreshold(
+  x0: Float32Array,
+  config: typeof thresholdDefaults,
+  batch: number,
+): Float32Array {
   const out = new Float32Array(x0.length);
   const size = x0.length / batch;
   for (let start = 0; start < x0.length; start += size) {

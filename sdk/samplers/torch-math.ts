@@ -1,3 +1,6 @@
+import { bitsOf, ofBits } from './float-bits.ts';
+import { f } from './tensor.ts';
+
 /**
  * `torch.log` and `torch.exp` of an f32 on an x86 CPU, last bits included.
  *
@@ -8,9 +11,6 @@
  * CPU; this is the one it takes on AMD's and on older ones. Its square root there starts from the
  * CPU's own table, so that torch's σ are one CPU's own to a bit; here they are rounded as IEEE says.)
  */
-const f = Math.fround;
-const bits = new Int32Array(1);
-const float = new Float32Array(bits.buffer);
 
 const TWO_THIRDS = 0x3f2aaaab;
 const LN2_HIGH = 0.693145751953125;
@@ -36,11 +36,9 @@ const COEFFICIENTS = new Float32Array(
  */
 export function torchLog(value: number): number {
   if (!(value > 0 && value < Infinity)) return Math.log(value);
-  float[0] = value;
-  const shifted = bits[0] - TWO_THIRDS;
+  const shifted = bitsOf(value) - TWO_THIRDS;
   const exponent = shifted >> 23;
-  bits[0] = (shifted & 0x7fffff) + TWO_THIRDS;
-  const r = f(float[0] - 1);
+  const r = f(ofBits((shifted & 0x7fffff) + TWO_THIRDS) - 1);
   let p = COEFFICIENTS[0];
   for (let i = 1; i < COEFFICIENTS.length; i++) p = f(f(p * r) + COEFFICIENTS[i]);
   const ofMantissa = f(f(f(p * r) * r) + r);

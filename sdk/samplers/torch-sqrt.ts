@@ -1,3 +1,6 @@
+import { bitsOf, ofBits } from './float-bits.ts';
+import { f } from './tensor.ts';
+
 /**
  * `torch.sqrt` of an f32 on an x86 CPU, last bit included: 18 values in 100 are rounded otherwise than
  * by IEEE. MKL starts from the CPU's estimate of 1/√x (RSQRTPS) and improves it twice, without fused
@@ -6,9 +9,6 @@
  * a bit off these in the same share of places. Walks that look up noise by σ (DPM++ SDE), start at
  * σ = 4096 (zero SNR) or divide by small differences of σ (DEIS, LMS) magnify that bit beyond 10^-5.
  */
-const f = Math.fround;
-const bits = new Uint32Array(1);
-const float = new Float32Array(bits.buffer);
 
 /*
  * The CPU's table gives a 13-bit estimate for each of 8192 intervals from ½ to 2. It is made of two: a value
@@ -38,8 +38,8 @@ function estimatesOf(): Float32Array {
   for (let i = 0; i < 8192; i++) {
     const unit = i < 4096 ? 2 ** -12 : 2 ** -13;
     if (i % 16 === 0) {
-      bits[0] = (126 << 23) + (i << 11) + 1024;
-      table[i] = (Math.round(1 / Math.sqrt(float[0]) / unit) + Number(VALUES[i >> 4]) - 1) * unit;
+      const middle = ofBits((126 << 23) + (i << 11) + 1024);
+      table[i] = (Math.round(1 / Math.sqrt(middle) / unit) + Number(VALUES[i >> 4]) - 1) * unit;
     } else {
       const falls = parseInt(FALLS.slice((i >> 8) * 4, (i >> 8) * 4 + 4), 16);
       table[i] = table[i - 1] - ((falls >> (i % 16)) & 1) * unit;
@@ -52,11 +52,11 @@ function estimatesOf(): Float32Array {
 export function torchSqrt(value: number): number {
   if (!(value > 2 ** -120 && value < Infinity)) return f(Math.sqrt(value));
   estimates ??= estimatesOf();
-  float[0] = value;
-  const exponent = bits[0] >>> 23;
+  const bits = bitsOf(value);
+  const exponent = bits >> 23;
   const odd = exponent & 1;
   const x = value * 2 ** (126 + odd - exponent); // ½ … 2
-  const estimate = estimates[(odd << 12) | ((bits[0] & 0x7fffff) >>> 11)];
+  const estimate = estimates[(odd << 12) | ((bits & 0x7fffff) >> 11)];
   const root = f(x * estimate);
   const half = f(0.5 * estimate);
   const rest = f(0.5 - f(root * half));

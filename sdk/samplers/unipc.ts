@@ -4,10 +4,8 @@ import type { Schedule, StepOptions, StepResult } from './sampler.ts';
 import { sigmaDefaults } from './sigmas.ts';
 import { SolverSampler } from './solver.ts';
 import { solveLinear } from './solve-linear.ts';
-import { difference, divided, scaled, sum, weightedSum } from './tensor.ts';
+import { difference, divided, f, scaled, sum, weightedSum } from './tensor.ts';
 import { thresholdDefaults } from './threshold.ts';
-
-const f = Math.fround;
 
 const defaults = {
   ...scheduleDefaults,
@@ -38,11 +36,7 @@ export const unipc = defineSampler({
  * Zhao et al., "UniPC": a predictor of any order, whose sample the next evaluation corrects before
  * predicting on.
  */
-class UniPC extends SolverSampler {
-  readonly #config: typeof defaults;
-  /** x0 (or ε), newest first. */
-  #outputs: Float32Array[] = [];
-  #ran = 0;
+class UniPC extends SolverSampler<typeof defaults> {
   /** Where the last prediction started, and its order. */
   #last: { sample: Float32Array; order: number } | undefined;
 
@@ -51,32 +45,26 @@ class UniPC extends SolverSampler {
     super(config, schedule, {
       finals: { ruled: toMin ? 'path' : 'zero', plain: toMin ? 'table' : 'zero' },
     });
-    this.#config = config;
   }
 
-  step(
+  protected take(
+    index: number,
     modelOutput: Float32Array,
-    t: number,
     sample: Float32Array,
     options: StepOptions,
   ): StepResult {
-    const { solver_order, lower_order_final, disable_corrector, predict_x0 } = this.#config;
-    const index = this.index.at(t);
-    const denoised = this.originalAt(index, modelOutput, sample, options);
-    const output = predict_x0 ? denoised : this.noiseAt(index, modelOutput, sample);
+    const { lower_order_final, disable_corrector, predict_x0 } = this.config;
+    const point = this.points[index];
+    const denoised = this.originalOf(modelOutput, sample, point, options);
+    const output = predict_x0 ? denoised : this.noiseOf(modelOutput, sample, point);
     if (this.#last && index > 0 && !disable_corrector.includes(index - 1)) {
       sample = this.#correct(index, output, this.#last);
     }
-    this.#outputs = [output, ...this.#outputs].slice(0, solver_order);
-    const allowed = lower_order_final
-      ? Math.min(solver_order, this.timesteps.length - index)
-      : solver_order;
-    const order = Math.min(allowed, this.#ran + 1);
+    this.remember(output);
+    const left = lower_order_final ? this.timesteps.length - index : Infinity;
+    const order = Math.min(this.outputs.length, left);
     this.#last = { sample, order };
-    const prev = this.#predict(index, sample, order);
-    this.#ran = Math.min(this.#ran + 1, solver_order);
-    this.index.advance();
-    return { prev, denoised };
+    return { prev: this.#predict(index, sample, order), denoised };
   }
 
   /** UniP: from `points[index]` to the next. */
@@ -102,7 +90,7 @@ class UniPC extends SolverSampler {
     const system = this.#system(index - 1, order);
     const { rows, right, slopes } = system;
     const weights = order === 1 ? [0.5] : solveLinear(rows, right);
-    const atEnd = difference(output, this.#outputs[0]);
+    const atEnd = difference(output, this.outputs[0]);
     const past = combined(slopes, weights);
     const last = scaled(atEnd, weights[order - 1]);
     return this.#update(index - 1, sample, system, past ? sum(past, last) : last);
@@ -120,13 +108,13 @@ class UniPC extends SolverSampler {
     for (let i = 1; i < order; i++) {
       const ratio = f(f(this.points[start - i].lambda - from.lambda) / h);
       ratios.push(ratio);
-      slopes.push(divided(difference(this.#outputs[i], this.#outputs[0]), ratio));
+      slopes.push(divided(difference(this.outputs[i], this.outputs[0]), ratio));
     }
     ratios.push(1);
 
-    const signed = this.#config.predict_x0 ? -h : h;
+    const signed = this.config.predict_x0 ? -h : h;
     const phi1 = f(Math.expm1(signed));
-    const b = this.#config.solver_type === 'bh1' ? signed : phi1;
+    const b = this.config.solver_type === 'bh1' ? signed : phi1;
     const rows: number[][] = [];
     const right: number[] = [];
     let phi = f(f(phi1 / signed) - 1);
@@ -147,10 +135,10 @@ class UniPC extends SolverSampler {
     residual: Float32Array | undefined,
   ): Float32Array {
     const [from, to] = [this.points[start], this.points[start + 1]];
-    const { predict_x0 } = this.#config;
+    const { predict_x0 } = this.config;
     const kept = f(predict_x0 ? to.sigma / from.sigma : to.alpha / from.alpha);
     const rate = predict_x0 ? to.alpha : to.sigma;
-    const base = weightedSum([kept, sample], [-f(rate * phi1), this.#outputs[0]]);
+    const base = weightedSum([kept, sample], [-f(rate * phi1), this.outputs[0]]);
     // At first order diffusers subtracts b·0, which for bh1 and a step to σ = 0 is ∞·0: a NaN picture.
     return residual ? weightedSum([1, base], [-f(rate * b), residual]) : base;
   }
