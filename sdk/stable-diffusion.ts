@@ -25,6 +25,9 @@ import { spawnWorker, type WorkerSource } from './worker/spawn.ts';
 const asyncDispose: typeof Symbol.asyncDispose =
   Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose');
 
+const ALONE =
+  'One thread: the worker was given ready-made. Give its URL, or a function that makes one, for more.';
+
 /** What a call to {@link StableDiffusion.generate} made. */
 export interface GenerateResult {
   /** The first picture. */
@@ -266,21 +269,24 @@ export class StableDiffusion {
   }
 
   /** The worker with the model loaded; a new one where there is none or it died. */
-  async #ready(signal: AbortSignal | undefined, tries = 3): Promise<RemoteWorker> {
+  async #ready(signal: AbortSignal | undefined): Promise<RemoteWorker> {
     this.#checkAlive();
     if (this.#worker && !this.#worker.error) return this.#worker;
     if (signal?.aborted) throw abortError(signal);
-    const worker = new RemoteWorker(await spawnWorker(this.#source), assets());
+    const spawned = await spawnWorker(this.#source);
+    const worker = new RemoteWorker(spawned, assets());
     this.#worker = worker;
     try {
       if (this.#disposed) throw new SDError('ABORTED', 'dispose() was called during the load.');
       const hooks: CallHooks = { signal, onProgress: this.#onProgress };
-      this.#info = await worker.call('load', this.#request, hooks).result;
+      const request = spawned.another ? this.#request : { ...this.#request, threads: 1 };
+      const info = await worker.call('load', request, hooks).result;
+      const isAlone = !spawned.another && info.backend === 'wasm' && crossOriginIsolated;
+      this.#info = isAlone ? { ...info, notices: [...info.notices, ALONE] } : info;
       return worker;
     } catch (error) {
       // A half-loaded worker is of no use; the next call starts over.
       worker.end(error as SDError);
-      if (worker.isStuck && tries > 1) return this.#ready(signal, tries - 1);
       throw error;
     }
   }

@@ -1,7 +1,7 @@
 import { get, set } from 'idb-keyval';
 import kernels from 'virtual:kernels';
 import type { Backend } from '../backends/backend.ts';
-import { createWasmBackend, type WasmModules } from '../backends/wasm/index.ts';
+import { createWasmBackend, type EngineThread, type WasmModules } from '../backends/wasm/index.ts';
 import { createWebGPUBackend } from '../backends/webgpu/index.ts';
 import { createRenewingBackend, type RenewingBackend } from '../backends/webgpu/renewal.ts';
 import { modelStore } from '../cache/index.ts';
@@ -9,18 +9,6 @@ import { SDError } from '../errors.ts';
 import { assetBytes } from './asset-bytes.ts';
 import type { Assets, LoadRequest } from './protocol.ts';
 import type { CallContext } from './serve.ts';
-import { trusted } from './start.ts';
-
-/** The name of a worker that is a thread of the CPU engine, not a model's own. */
-export const THREAD = 'stable-diffusion-web/thread';
-
-/**
- * `new Worker` returns at once (ms). In Firefox 153, on a busy machine, a worker that makes another one now
- * and then never comes back from it (2 of some 200 loads), and its own timers fire no more.
- */
-const MAKING_THREAD = 3000;
-/** Longer than the ten seconds after which a thread that does not answer is left out. */
-const STARTING_THREAD = 15_000;
 
 export interface Engine {
   readonly backend: Backend;
@@ -35,7 +23,7 @@ export interface Engine {
 export async function startEngine(
   { backend, threads }: Pick<LoadRequest, 'backend' | 'threads'>,
   assets: Assets,
-  context: Pick<CallContext, 'signal' | 'onAlive'>,
+  context: Pick<CallContext, 'signal' | 'makeThread'>,
 ): Promise<Engine> {
   if (backend === 'webgpu') return { backend: await startGpu(), notices: [] };
   const cpu = () => startCpu(threads, assets, context);
@@ -66,20 +54,10 @@ function startGpu(): Promise<RenewingBackend> {
 async function startCpu(
   threads: number | undefined,
   { wasm }: Assets,
-  { signal, onAlive }: Pick<CallContext, 'signal' | 'onAlive'>,
+  { signal, makeThread }: Pick<CallContext, 'signal' | 'makeThread'>,
 ): Promise<Backend> {
   const modules = engineBuilds(await assetBytes(wasm['engine.wasm'], signal));
-  const spawn = (): Worker => {
-    onAlive(MAKING_THREAD);
-    const thread = spawnThread();
-    onAlive(STARTING_THREAD);
-    return thread;
-  };
-  try {
-    return await createWasmBackend({ modules, threads, spawnThread: spawn });
-  } finally {
-    onAlive(0);
-  }
+  return createWasmBackend({ modules, threads, spawnThread: () => threadOfPage(makeThread) });
 }
 
 /** The file is the plain build; its last section ends with the relaxed one and that one's length. */
@@ -90,25 +68,20 @@ function engineBuilds(file: ArrayBuffer): WasmModules {
 }
 
 /**
- * Another worker from the very script that runs here, whatever a bundler made of it; a second literal
- * `new URL('./worker.js')` would make bundlers follow the worker into itself.
+ * A thread that the page makes. Firefox 153 has two workers in a hundred hang for ever in `new Worker`, where
+ * a page never does (measured on a busy machine, with scripts of three lines).
  */
-function spawnThread(): Worker {
-  return new Worker(trusted(self.location.href), {
-    type: isClassic() ? 'classic' : 'module',
-    name: THREAD,
+function threadOfPage(makeThread: CallContext['makeThread']): Promise<EngineThread> {
+  const { port1: port, port2 } = new MessageChannel();
+  makeThread(port2);
+  return new Promise((done, fail) => {
+    port.onmessage = ({ data }) => {
+      if (data !== 'up') return fail(new Error('The page could not make a thread.'));
+      done({
+        postMessage: (start) => port.postMessage(start),
+        terminate: () => port.postMessage(null),
+        addEventListener: (type, listener) => port.addEventListener(type, listener),
+      });
+    };
   });
-}
-
-/**
- * Some bundlers make classic scripts of module workers; only there may this be called. As a property,
- * since Parcel refuses a module that calls it by its name.
- */
-function isClassic(): boolean {
-  try {
-    (self as unknown as { importScripts(): void }).importScripts();
-    return true;
-  } catch {
-    return false;
-  }
 }

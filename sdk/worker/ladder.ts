@@ -1,5 +1,8 @@
 import { start, type Rung } from './start.ts';
 
+/** Of the blob. */
+let url: string | undefined;
+
 /** The ways to start dist/worker.js, the plainest first. */
 export function ladder(): Rung[] {
   const script = new URL('./worker.js', import.meta.url).href;
@@ -33,7 +36,8 @@ export function ladder(): Rung[] {
   rungs.push({
     name: 'blob',
     // Not revoked: the engine's threads start from the same URL.
-    make: () => start(URL.createObjectURL(new Blob([bootstrap], { type: 'text/javascript' }))),
+    make: () =>
+      start((url ??= URL.createObjectURL(new Blob([bootstrap], { type: 'text/javascript' })))),
   });
   // Where the page's origin is opaque (a sandboxed frame) blobs start no module workers.
   if (globalThis.origin === 'null')

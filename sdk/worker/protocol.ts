@@ -24,6 +24,16 @@ export interface ConnectMessage {
   readonly lock: string;
 }
 
+/**
+ * Makes another worker of the same script a thread of the first one's engine. On the port's other end the
+ * page says `up` before, or `failed` where it can make no worker.
+ */
+export interface ThreadMessage {
+  readonly sd: 'thread';
+  /** Brings the thread's start, and null once it is not needed any more. */
+  readonly port: MessagePort;
+}
+
 /** The answer to a connect on its port, once the lock is held; where there are no locks it stays out. */
 export interface LockedMessage {
   readonly sd: 'locked';
@@ -131,8 +141,8 @@ export interface WorkerApi {
 export type CallEvent =
   | { readonly type: 'progress'; readonly progress: Progress }
   | { readonly type: 'step'; readonly step: Step<Picture> }
-  /** The page hears this again within so many ms (0: no promise), or the worker is stuck. */
-  | { readonly type: 'alive'; readonly within: number }
+  /** Asks for a thread of the CPU engine, which listens on `port`; see {@link ThreadMessage}. */
+  | { readonly type: 'thread'; readonly port: MessagePort }
   | { readonly type: 'end' };
 /** To the worker during a call. */
 export interface AbortMessage {

@@ -5,7 +5,15 @@ import type { Step } from '../options.ts';
 import type { Progress } from '../progress.ts';
 import { abortError } from '../queue.ts';
 import { carryErrors } from './errors.ts';
-import type { Assets, CallEvent, ConnectMessage, LockedMessage, WorkerApi } from './protocol.ts';
+import type {
+  Assets,
+  CallEvent,
+  ConnectMessage,
+  LockedMessage,
+  ThreadMessage,
+  WorkerApi,
+} from './protocol.ts';
+import type { SpawnedWorker } from './spawn.ts';
 
 /** What the page wants to hear of a call while it runs. */
 export interface CallHooks {
@@ -24,29 +32,28 @@ export interface Call<T> {
 /** After an abort the worker has this long (ms) to reach the next operation's end. */
 const ABORT_PATIENCE = 30_000;
 
-/** Time (ms) for messages that wait where the page itself was too busy to read them. */
-const BUSY_PAGE = 1000;
-
 /**
  * The page's end of one worker. comlink alone would leave calls waiting for ever when the worker
  * dies, and knows no signals; both are closed here.
  */
 export class RemoteWorker {
   readonly #worker: Worker;
+  readonly #another: SpawnedWorker['another'];
+  /** Of its engine. */
+  readonly #threads: Worker[] = [];
   /** Kept for as long as we live: comlink closes the port of a proxy that was collected. */
   readonly #api: comlink.Remote<WorkerApi>;
   readonly #port: MessagePort;
   readonly #watch = new AbortController();
   #fail: (error: SDError) => void = () => {};
   #error: SDError | undefined;
-  #isStuck = false;
   /** Never resolves; rejects when the worker dies or is ended. */
   readonly #death: Promise<never>;
 
-  /** @param worker one that said it is ready */
-  constructor(worker: Worker, assets: Assets) {
+  constructor({ worker, another }: SpawnedWorker, assets: Assets) {
     carryErrors();
     this.#worker = worker;
+    this.#another = another;
     this.#death = new Promise<never>((_, reject) => (this.#fail = reject));
     this.#death.catch(() => {});
     worker.addEventListener('error', this.#onError);
@@ -68,11 +75,6 @@ export class RemoteWorker {
     return this.#error;
   }
 
-  /** Whether it was ended because it fell silent. */
-  get isStuck(): boolean {
-    return this.#isStuck;
-  }
-
   call<Name extends keyof WorkerApi>(
     name: Name,
     request: Parameters<WorkerApi[Name]>[0],
@@ -83,16 +85,12 @@ export class RemoteWorker {
     const channel = new MessageChannel();
     const events = channel.port1;
     let patience: ReturnType<typeof setTimeout> | undefined;
-    let silence: ReturnType<typeof setTimeout> | undefined;
 
     const ended = new Promise<void>((done) => {
       events.onmessage = ({ data }: MessageEvent<CallEvent | undefined>) => {
         if (data?.type === 'end') done();
-        else if (data?.type === 'alive') {
-          clearTimeout(silence);
-          const isSilent = () => (silence = setTimeout(() => this.#giveUp(), BUSY_PAGE));
-          if (data.within > 0) silence = setTimeout(isSilent, data.within);
-        } else if (signal?.aborted) return;
+        else if (data?.type === 'thread') this.#makeThread(data.port);
+        else if (signal?.aborted) return;
         else if (data?.type === 'progress') hooks.onProgress?.(data.progress);
         else if (data?.type === 'step') hooks.onStep?.(data.step);
       };
@@ -124,7 +122,6 @@ export class RemoteWorker {
       }),
     ]).finally(() => {
       clearTimeout(patience);
-      clearTimeout(silence);
       events.close();
     });
     return {
@@ -143,14 +140,24 @@ export class RemoteWorker {
     this.#watch.abort();
     this.#worker.removeEventListener('error', this.#onError);
     this.#worker.removeEventListener('messageerror', this.#onError);
-    this.#worker.terminate();
+    for (const worker of [this.#worker, ...this.#threads]) worker.terminate();
     this.#port.close();
     this.#fail(error);
   }
 
-  #giveUp(): void {
-    this.#isStuck = true;
-    this.end(dead('It fell silent.'));
+  async #makeThread(port: MessagePort): Promise<void> {
+    try {
+      const thread = await this.#another!();
+      this.#threads.push(thread);
+      if (this.#error) return thread.terminate();
+      // The engine would wait for it for ever.
+      thread.addEventListener('error', this.#onError);
+      port.postMessage('up');
+      thread.postMessage({ sd: 'thread', port } satisfies ThreadMessage, [port]);
+    } catch {
+      // The engine does without it.
+      port.postMessage('failed');
+    }
   }
 
   readonly #onError = (event: Event): void => {

@@ -17,6 +17,7 @@ import type {
   LoraRequest,
   ModelInfo,
   ReadyMessage,
+  ThreadMessage,
   WorkerApi,
 } from './protocol.ts';
 
@@ -25,8 +26,8 @@ export interface CallContext {
   readonly signal: AbortSignal;
   readonly onProgress: (progress: Progress) => void;
   readonly onStep: (step: Step<Picture>) => void;
-  /** Promises the page to be heard of again within so many ms; 0 takes the promise back. */
-  readonly onAlive: (within: number) => void;
+  /** Has the page make a thread of the CPU engine that listens on `port`. */
+  readonly makeThread: (port: MessagePort) => void;
 }
 
 /** A loaded model. Calls do not overlap. */
@@ -46,15 +47,26 @@ export interface WorkerScope {
   addEventListener(type: 'message', listener: (event: MessageEvent) => void): void;
 }
 
-/** Says that the worker is ready, and answers the page that connects. */
-export function attend(scope: WorkerScope, openWith: (assets: Assets) => OpenModel): void {
+/**
+ * Says that the worker is ready, and answers the page that connects; or is a thread, where the page says so.
+ * One file in two roles, so that an app has one worker to serve and bundlers one to find.
+ */
+export function attend(
+  scope: WorkerScope,
+  openWith: (assets: Assets) => OpenModel,
+  beThread: (port: MessagePort) => void,
+): void {
   carryErrors();
   const ready: ReadyMessage = { sd: 'ready', version: VERSION };
-  scope.addEventListener('message', ({ data }: MessageEvent<HelloMessage | ConnectMessage>) => {
+  type Message = HelloMessage | ConnectMessage | ThreadMessage;
+  scope.addEventListener('message', ({ data }: MessageEvent<Message>) => {
     if (data?.sd === 'hello') scope.postMessage(ready);
-    if (data?.sd !== 'connect' || !(data.port instanceof MessagePort)) return;
-    serve(data.port, openWith(data.assets));
-    holdLock(data.lock, data.port);
+    else if (!(data?.port instanceof MessagePort)) return;
+    else if (data.sd === 'thread') beThread(data.port);
+    else if (data.sd === 'connect') {
+      serve(data.port, openWith(data.assets));
+      holdLock(data.lock, data.port);
+    }
   });
   scope.postMessage(ready);
 }
@@ -113,7 +125,7 @@ async function during<T>(
       onProgress: reporter.report,
       onStep: (step) =>
         send({ type: 'step', step }, step.preview ? [step.preview.data.buffer as ArrayBuffer] : []),
-      onAlive: (within) => send({ type: 'alive', within }),
+      makeThread: (port) => send({ type: 'thread', port }, [port]),
     });
   } finally {
     send({ type: 'end' });

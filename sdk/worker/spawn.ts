@@ -6,19 +6,26 @@ import { start, type Rung } from './start.ts';
 
 /**
  * A worker of the app's own making that runs `stable-diffusion-web/worker`: its URL, a function that
- * makes one (called again should it die), or one that is already made, which then belongs to us.
+ * makes one (called again for each thread of the CPU engine, and should it die), or one that is already
+ * made, which then belongs to us and computes alone.
  */
 export type WorkerSource = string | URL | (() => Worker | Promise<Worker>) | Worker;
 
 /** How long a worker may take to say that it is ready, in ms: a fetch of some 100 KB. */
 const PATIENCE = 20_000;
 
+/** A worker that said it is ready, and how to get another of its kind; an app's ready-made one is alone. */
+export interface SpawnedWorker {
+  readonly worker: Worker;
+  readonly another: (() => Promise<Worker>) | undefined;
+}
+
 /**
  * Starts a worker by the first way that the page's origin and Content-Security-Policy allow, and
  * waits until it answers with our own version.
  * @throws SDError WORKER_FAILED, which names every way that was tried and what to change
  */
-export async function spawnWorker(source?: WorkerSource): Promise<Worker> {
+export async function spawnWorker(source?: WorkerSource): Promise<SpawnedWorker> {
   const failures: string[] = [];
   const violations: string[] = [];
   // A blocked worker only fires an error without a message; the reason is told to the document.
@@ -27,14 +34,11 @@ export async function spawnWorker(source?: WorkerSource): Promise<Worker> {
   const target = typeof document === 'undefined' ? undefined : document;
   target?.addEventListener('securitypolicyviolation', onViolation);
   try {
-    for (const { name, make } of source === undefined ? ladder() : [given(source)]) {
-      let worker: Worker | undefined;
+    for (const { name, make, isSingle } of source === undefined ? ladder() : [given(source)]) {
+      const another = () => ready(make);
       try {
-        worker = await make();
-        await handshake(worker);
-        return worker;
+        return { worker: await another(), another: isSingle ? undefined : another };
       } catch (error) {
-        worker?.terminate();
         if (error instanceof SDError) throw error;
         failures.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
       }
@@ -49,7 +53,18 @@ function given(source: WorkerSource): Rung {
   if (typeof source === 'function') return { name: 'the given function', make: source };
   if (typeof source === 'string' || source instanceof URL)
     return { name: String(source), make: () => start(String(source)) };
-  return { name: 'the given worker', make: () => source };
+  return { name: 'the given worker', make: () => source, isSingle: true };
+}
+
+async function ready(make: Rung['make']): Promise<Worker> {
+  const worker = await make();
+  try {
+    await handshake(worker);
+    return worker;
+  } catch (error) {
+    worker.terminate();
+    throw error;
+  }
 }
 
 /** Resolves when the worker says it is ready; an Error means that the next way may be tried. */

@@ -4,6 +4,8 @@ const NAME = 'stable-diffusion-web';
 export interface Rung {
   readonly name: string;
   make(): Worker | Promise<Worker>;
+  /** Gives the same worker each time, instead of another. */
+  readonly isSingle?: true;
 }
 
 /** Starts a worker at a URL that is known only now; pages with Trusted Types want our policy's word. */

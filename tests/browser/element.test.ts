@@ -39,6 +39,7 @@ describe('<stable-diffusion>', () => {
     const element = put({ prompt: 'the lake', 'guidance-scale': '4' });
     let workers = 0;
     element.loadOptions = {
+      threads: 1, // the next would be a worker too
       keep: false, // another file's tests may have kept this model: nothing would be downloaded
       worker: () => {
         workers++;

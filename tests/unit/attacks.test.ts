@@ -130,7 +130,10 @@ test('a worker of another version, or that says nothing sensible, does not get i
 
 test('junk between the page and its worker breaks nothing', async () => {
   const worker = new FakeWorker();
-  const remote = new RemoteWorker(worker as unknown as Worker, {} as Assets);
+  const remote = new RemoteWorker(
+    { worker: worker as unknown as Worker, another: undefined },
+    {} as Assets,
+  );
   for (const data of JUNK) {
     worker.postMessage(data);
     worker.dispatchEvent(new MessageEvent('message', { data }));

@@ -61,6 +61,7 @@ export class FakeWorker extends EventTarget {
           (port2.onmessage = listener as (event: MessageEvent) => void),
       },
       () => open,
+      () => {},
     );
   }
 

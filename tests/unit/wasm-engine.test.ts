@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import type { Backend, Program } from '../../sdk/backends/backend.ts';
-import { createWasmBackend } from '../../sdk/backends/wasm/index.ts';
+import { createWasmBackend, type EngineThread } from '../../sdk/backends/wasm/index.ts';
 import { LinearMemory } from '../../sdk/backends/wasm/memory.ts';
 import { hasRelaxedSimd, withUnsharedMemory } from '../../sdk/backends/wasm/module.ts';
 import { Graph } from '../../sdk/graph/index.ts';
@@ -136,6 +136,30 @@ describe('starting the CPU engine', () => {
     assert.match(backend.description, /1 thread$/);
     const program = await ready(backend, tower(4, 8, 1));
     await program.run();
+    await backend.dispose();
+  });
+
+  test('a thread that comes up too late is sent away', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    let come = (_: EngineThread): void => {};
+    const spawned = new Promise<EngineThread>((resolve) => (come = resolve));
+    const backend = await createWasmBackend({
+      modules: { relaxed, plain },
+      threads: 2,
+      spawnThread: () => {
+        setImmediate(() => t.mock.timers.tick(10_000));
+        return spawned;
+      },
+    });
+    assert.match(backend.description, /1 thread$/);
+    const gone = new Promise<void>((resolve) =>
+      come({
+        postMessage: () => assert.fail('it must not start'),
+        terminate: resolve,
+        addEventListener: () => {},
+      }),
+    );
+    await gone;
     await backend.dispose();
   });
 

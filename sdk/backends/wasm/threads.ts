@@ -11,9 +11,10 @@ export interface EngineThread {
   addEventListener(type: 'message' | 'error', listener: (event: unknown) => void): void;
 }
 
-export type SpawnThread = () => EngineThread;
+/** May take its time until the thread's script runs. */
+export type SpawnThread = () => EngineThread | Promise<EngineThread>;
 
-/** A thread that has not answered by then is given up. */
+/** A thread whose script does not run by then is given up. */
 const START_TIMEOUT_MS = 10_000;
 
 /** The helper threads: they sleep in the engine between jobs. The coordinator is not one of them. */
@@ -49,26 +50,32 @@ export class ThreadPool {
   }
 }
 
-function startThread(spawn: SpawnThread, start: ThreadStart): Promise<EngineThread | undefined> {
+async function startThread(
+  spawn: SpawnThread,
+  start: ThreadStart,
+): Promise<EngineThread | undefined> {
+  const spawned = (async () => spawn())();
+  let stop = (): void => {};
+  const late = new Promise<undefined>((resolve) => {
+    const timer = setTimeout(resolve, START_TIMEOUT_MS);
+    stop = () => clearTimeout(timer);
+  });
+  const thread = await Promise.race([spawned, late]).catch(() => undefined);
+  stop();
+  if (!thread) {
+    spawned.then(
+      (tooLate) => tooLate.terminate(),
+      () => {},
+    );
+    return undefined;
+  }
+  // Without a time limit: whoever was told to start may come any moment, and must be counted then.
   return new Promise((resolve) => {
-    let thread: EngineThread;
-    try {
-      thread = spawn();
-    } catch {
-      resolve(undefined);
-      return;
-    }
-    const giveUp = (): void => {
-      clearTimeout(timer);
+    thread.addEventListener('error', () => {
       thread.terminate();
       resolve(undefined);
-    };
-    const timer = setTimeout(giveUp, START_TIMEOUT_MS);
-    thread.addEventListener('error', giveUp);
-    thread.addEventListener('message', () => {
-      clearTimeout(timer);
-      resolve(thread);
     });
+    thread.addEventListener('message', () => resolve(thread));
     thread.postMessage(start);
   });
 }
