@@ -1,3 +1,5 @@
+import { bilinear } from './interpolate.ts';
+
 /** One layer's attention from pixels to tokens, before the softmax. */
 export interface AttentionLayer {
   /** `[height · width, channels]`, heads side by side. */
@@ -23,12 +25,9 @@ export function attentionMaps(
 ): Float32Array {
   const maps = new Float32Array(tokens * height * width);
   for (const layer of layers) {
-    const found = headMean(layer, tokens);
-    for (let token = 0; token < tokens; token++) {
-      const from = found.subarray(token * layer.height * layer.width);
-      const into = maps.subarray(token * height * width, (token + 1) * height * width);
-      addResized(into, height, width, from, layer.height, layer.width, 1 / layers.length);
-    }
+    const shape = [1, tokens, layer.height, layer.width] as const;
+    const resized = bilinear(headMean(layer, tokens), shape, height, width);
+    for (let i = 0; i < maps.length; i++) maps[i] += (1 / layers.length) * resized[i];
   }
   return maps;
 }
@@ -58,31 +57,4 @@ function headMean({ q, k, heads, height, width }: AttentionLayer, tokens: number
         mean[token * pixels + pixel] += scores[token] / sum / heads;
     }
   return mean;
-}
-
-/** Bilinear with the centres of pixels aligned: torch's `interpolate(align_corners=False)`. */
-function addResized(
-  into: Float32Array,
-  height: number,
-  width: number,
-  from: Float32Array,
-  fromHeight: number,
-  fromWidth: number,
-  factor: number,
-): void {
-  const place = (i: number, size: number, fromSize: number) => {
-    const at = Math.max(0, ((i + 0.5) * fromSize) / size - 0.5);
-    const low = Math.floor(at);
-    return { low, high: Math.min(low + 1, fromSize - 1), share: at - low };
-  };
-  const columns = Array.from({ length: width }, (_, x) => place(x, width, fromWidth));
-  for (let y = 0; y < height; y++) {
-    const row = place(y, height, fromHeight);
-    const [above, below] = [row.low * fromWidth, row.high * fromWidth];
-    columns.forEach(({ low, high, share }, x) => {
-      const top = from[above + low] * (1 - share) + from[above + high] * share;
-      const bottom = from[below + low] * (1 - share) + from[below + high] * share;
-      into[y * width + x] += factor * (top * (1 - row.share) + bottom * row.share);
-    });
-  }
 }

@@ -1,14 +1,15 @@
 import type { Backend } from '../backends/backend.ts';
-import { isSDError, SDError } from '../errors.ts';
+import { invalid } from '../checks.ts';
+import { isSDError } from '../errors.ts';
 import type { Graph, Param } from '../graph/index.ts';
 import type { VaeShape } from '../models/index.ts';
 import type { Generator } from '../random/index.ts';
-import { toNchw, toNhwc } from './layout.ts';
+import { rowOf, stack, toNchw, toNhwc } from './layout.ts';
 import type { ModelSource, PartName } from './model-source.ts';
 import { Part, type PartOptions } from './part.ts';
 import type { LatentShape } from './request.ts';
 import { parseVaeModel, type VaeModel } from './vae-model.ts';
-import { decodeTiled, encodeTiled, type Tiling } from './vae-tiles.ts';
+import { mapTiles, type Tiling } from './vae-tiles.ts';
 
 /** How a picture goes through the VAE. */
 export interface VaeMode {
@@ -82,8 +83,7 @@ export class Autoencoder {
   ): Promise<Float32Array> {
     const { model } = this;
     if (model.encodes === 'nothing')
-      throw new SDError(
-        'INVALID_OPTION',
+      throw invalid(
         'This VAE is a decoder alone and takes no pictures: load the model with a whole one.',
       );
     const size = model.imageChannels * height * width;
@@ -122,13 +122,8 @@ export class Autoencoder {
       scale: 1 / model.scale,
       trace: (shape) => model.traceEncoder(shape),
     };
-    const data = model.toInput(image);
     const shape = [1, model.imageChannels, height, width];
-    return this.#maybeTiled([height, width], mode, (tiles) =>
-      tiles
-        ? encodeTiled(data, shape, tiles, (tile, size) => this.#run(encoder, tile, size, mode))
-        : this.#run(encoder, data, shape, mode),
-    );
+    return this.#through(encoder, model.toInput(image), shape, mode);
   }
 
   /**
@@ -137,13 +132,10 @@ export class Autoencoder {
    */
   async decode(
     latents: Float32Array,
-    shape: LatentShape,
+    [pictures, ...size]: LatentShape,
     mode: VaeMode = {},
   ): Promise<Float32Array> {
     const { model } = this;
-    const [pictures, channels, height, width] = shape;
-    const one = [1, channels, height, width];
-    const size = channels * height * width;
     const decoder: Side = {
       name: 'decode',
       input: 'latents',
@@ -152,19 +144,42 @@ export class Autoencoder {
       scale: model.scale,
       trace: (traced) => model.traceDecoder(traced),
     };
-    const pixels = [height * model.scale, width * model.scale] as const;
-    const out = new Float32Array(pictures * model.imageChannels * pixels[0] * pixels[1]);
+    const one = [1, ...size];
+    const images: Float32Array[] = [];
     // One picture at a time: the decoder's activations are the largest of all.
     for (let i = 0; i < pictures; i++) {
-      const z = model.unscaled(latents.subarray(i * size, (i + 1) * size), one);
-      const image = await this.#maybeTiled(pixels, mode, (tiles) =>
-        tiles
-          ? decodeTiled(z, one, tiles, (tile, from) => this.#run(decoder, tile, from, mode))
-          : this.#run(decoder, z, one, mode),
-      );
-      out.set(model.fromOutput(image), i * image.length);
+      const z = model.unscaled(rowOf(latents, i, pictures), one);
+      images.push(model.fromOutput(await this.#through(decoder, z, one, mode)));
     }
-    return out;
+    return stack(images);
+  }
+
+  /** One picture or its latents, whole or in tiles. */
+  async #through(
+    side: Side,
+    data: Float32Array,
+    shape: readonly number[],
+    mode: VaeMode,
+  ): Promise<Float32Array> {
+    const { tiling = 'auto', wrap, onNotice } = mode;
+    const [, , height, width] = shape;
+    const tiles = this.#tiles(side, tiling === true ? 0 : LEAST_TILE);
+    const whole = () => this.#run(side, data, shape, mode);
+    const inTiles = () =>
+      mapTiles(data, shape, tiles, (tile, size) => this.#run(side, tile, size, mode));
+    const isLarger = Math.max(height, width) > tiles.from;
+    // A tile does not see the far edge that it would have to meet.
+    const isSeamless = wrap !== undefined && (wrap.x || wrap.y);
+    if (tiling === false || !isLarger || isSeamless) return whole();
+    const pixels = height * width * Math.max(1, side.scale) ** 2;
+    if (tiling === true || pixels > UNTILED_PIXELS) return inTiles();
+    try {
+      return await whole();
+    } catch (error) {
+      if (!isSDError(error) || error.code !== 'OUT_OF_MEMORY') throw error;
+      onNotice?.('The picture did not fit through the VAE at once; it was taken through in tiles.');
+      return inTiles();
+    }
   }
 
   async #run(
@@ -185,31 +200,14 @@ export class Autoencoder {
     return toNchw(await program.read(output), [batch, channels, height * scale, width * scale]);
   }
 
-  /** @param size of the picture; @param run takes it through whole where it gets no tiles */
-  async #maybeTiled(
-    [height, width]: readonly [number, number],
-    { tiling = 'auto', wrap, onNotice }: VaeMode,
-    run: (tiles?: Tiling) => Promise<Float32Array>,
-  ): Promise<Float32Array> {
-    const tiles = this.#tiles(tiling === true ? 0 : LEAST_TILE);
-    const isLarger = Math.max(height, width) > tiles.sampleSize;
-    // A tile does not see the far edge that it would have to meet.
-    const isSeamless = wrap !== undefined && (wrap.x || wrap.y);
-    if (tiling === false || !isLarger || isSeamless) return run();
-    if (tiling === true || height * width > UNTILED_PIXELS) return run(tiles);
-    try {
-      return await run();
-    } catch (error) {
-      if (!isSDError(error) || error.code !== 'OUT_OF_MEMORY') throw error;
-      onNotice?.('The picture did not fit through the VAE at once; it was taken through in tiles.');
-      return run(tiles);
-    }
-  }
-
-  #tiles(least: number): Tiling {
+  /** @param least edge of a tile in pixels of the picture */
+  #tiles({ name }: Side, least: number): Tiling {
     const { scale, sampleSize } = this.model;
-    const latentSize = Math.floor(Math.max(sampleSize, least) / scale);
-    return { latentSize, sampleSize: latentSize * scale, overlap: OVERLAP, scale };
+    const latents = Math.floor(Math.max(sampleSize, least) / scale);
+    const pixels = latents * scale;
+    return name === 'encode'
+      ? { from: pixels, to: latents, overlap: OVERLAP }
+      : { from: latents, to: pixels, overlap: OVERLAP };
   }
 
   dispose(): void {

@@ -1,4 +1,4 @@
-import { SDError } from '../errors.ts';
+import { invalid } from '../checks.ts';
 import { resize } from './resample.ts';
 
 /** A rectangle in pixels, from the top left, ends not included. */
@@ -34,8 +34,7 @@ export function cropRegion(mask: Pixels, width: number, height: number, padding:
     bottom = Math.max(bottom, y + 1);
   });
   if (right === 0)
-    throw new SDError(
-      'INVALID_OPTION',
+    throw invalid(
       'The mask is empty: paint white what is to be painted anew, or leave maskPadding out.',
     );
   left = Math.max(left - padding, 0);

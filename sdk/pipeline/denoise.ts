@@ -7,7 +7,7 @@ import type { Pass } from './pass.ts';
 import { insightOf } from './insight.ts';
 import type { Hooks, LatentShape, StepEvent } from './request.ts';
 import type { Inpaint, Start } from './start.ts';
-import { stack } from './layout.ts';
+import { joinRows, rowOf, stack } from './layout.ts';
 import { trace } from './trace.ts';
 import type { UNet } from './unet.ts';
 
@@ -47,17 +47,17 @@ async function denoiseOnHost(walk: Walk): Promise<Float32Array> {
   const { job, shape, sampler, begin, calls } = pass;
   const { signal, onStep } = walk.hooks;
   const [pictures, , height, width] = shape;
+  const { extraChannels } = start.inpaint ?? {};
   const options = stepOptions(walk);
   let sample = start.sample;
   for (let i = 0; i < calls; i++) {
     signal?.throwIfAborted();
     const t = sampler.timesteps[begin + i];
     const asked = conditions.at(i, calls);
-    const input = withExtra(sampler.scaleModelInput(sample, t), start.inpaint, shape);
-    const size = input.length / pictures;
-    const rows = stack(
-      asked.pictures.map((picture) => input.subarray(picture * size, (picture + 1) * size)),
-    );
+    const scaled = sampler.scaleModelInput(sample, t);
+    // Mask and masked picture are never scaled.
+    const input = extraChannels ? joinRows(scaled, extraChannels, pictures) : scaled;
+    const rows = stack(asked.pictures.map((picture) => rowOf(input, picture, pictures)));
     const output = await unet.predict(rows, [height, width], t, asked.context, signal);
     const insight = job.inspect?.length
       ? await insightOf(pass, unet, asked, output, sample, t)
@@ -148,25 +148,6 @@ function noiseSeedsOf(
   pictures: number,
 ): readonly number[] | undefined {
   return typeof seed !== 'number' && seed.length === pictures ? seed : undefined;
-}
-
-/** Mask and masked picture are never scaled: they join the sample after `scaleModelInput`. */
-function withExtra(
-  sample: Float32Array,
-  inpaint: Inpaint | undefined,
-  shape: LatentShape,
-): Float32Array {
-  const extra = inpaint?.extraChannels;
-  if (!extra) return sample;
-  const [pictures] = shape;
-  const rows: Float32Array[] = [];
-  for (let i = 0; i < pictures; i++) {
-    rows.push(
-      sample.subarray((i * sample.length) / pictures, ((i + 1) * sample.length) / pictures),
-    );
-    rows.push(extra.subarray((i * extra.length) / pictures, ((i + 1) * extra.length) / pictures));
-  }
-  return stack(rows);
 }
 
 /** Outside the mask, the original picture with as much noise as the sample now has. */

@@ -1,4 +1,5 @@
 import type { Pull } from '../backends/backend.ts';
+import { rowOf, stack } from './layout.ts';
 
 /**
  * Classifier-free guidance (Ho & Salimans 2022), with several prompts per picture where they are
@@ -46,16 +47,12 @@ function rescaled(
   pictures: number,
   amount: number,
 ): Float32Array {
-  const size = guided.length / pictures;
-  const out = new Float32Array(guided.length);
-  for (let b = 0; b < pictures; b++) {
-    const at = b * size;
-    const ratio =
-      deviation(positive.subarray(at, at + size)) / deviation(guided.subarray(at, at + size));
-    for (let i = at; i < at + size; i++)
-      out[i] = amount * (guided[i] * ratio) + (1 - amount) * guided[i];
-  }
-  return out;
+  const rows = Array.from({ length: pictures }, (_, i) => {
+    const own = rowOf(guided, i, pictures);
+    const ratio = deviation(rowOf(positive, i, pictures)) / deviation(own);
+    return own.map((x) => amount * (x * ratio) + (1 - amount) * x);
+  });
+  return stack(rows);
 }
 
 /** Standard deviation with n − 1, as `torch.std` has it. */

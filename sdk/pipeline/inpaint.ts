@@ -1,4 +1,4 @@
-import { SDError } from '../errors.ts';
+import { invalid } from '../checks.ts';
 import type { Picture } from '../image.ts';
 import { gaussianBlur } from './blur.ts';
 import { covering, cropRegion, cut, filled, paste, stretched } from './crop.ts';
@@ -34,8 +34,7 @@ export function prepareInpainting(
   { width, height, blur, padding }: InpaintOptions,
 ): Inpainting {
   if (mask !== 'alpha' && (mask.width !== image.width || mask.height !== image.height))
-    throw new SDError(
-      'INVALID_OPTION',
+    throw invalid(
       `The mask is ${mask.width}×${mask.height} and the picture ${image.width}×${image.height}; they must be of one size.`,
     );
   const original = rgbOf(image);

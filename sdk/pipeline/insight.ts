@@ -2,6 +2,7 @@ import type { Answer, StepInsight } from '../inspect.ts';
 import { predictOriginal } from '../samplers/prediction.ts';
 import { attentionMaps } from './attention-maps.ts';
 import type { Asked } from './conditions.ts';
+import { rowOf } from './layout.ts';
 import type { Pass } from './pass.ts';
 import type { UNet } from './unet.ts';
 
@@ -22,16 +23,15 @@ export async function insightOf(
   t: number,
 ): Promise<LatentInsight> {
   const [pictures, channels, height, width] = shape;
-  const size = channels * height * width;
   const prompt = asked.isGuided ? pictures : 0;
   const { inspect = [] } = job;
 
   const answer = (row: number): Answer<Float32Array> => {
-    const own = output.slice(row * size, (row + 1) * size);
+    const own = rowOf(output, row, asked.pictures.length).slice();
     const { alpha, sigma } = sampler.levelAt(t);
     // To unit variance, which is what "prediction" is defined on.
     const norm = Math.hypot(alpha, sigma);
-    const x = sample.subarray(0, size).map((v) => v / norm);
+    const x = rowOf(sample, 0, pictures).map((v) => v / norm);
     return {
       output: own,
       preview: predictOriginal(predictionType, own, x, {

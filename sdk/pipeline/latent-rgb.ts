@@ -1,5 +1,6 @@
 import type { VaeConfig } from '../models/index.ts';
 import { TorchGenerator } from '../random/index.ts';
+import { solveLinear } from '../samplers/solve-linear.ts';
 import type { LatentShape } from './request.ts';
 
 /** A linear map from a latent pixel to a colour in −1..1: `bias[c] + Σ latent[k] · weights[k][c]`. */
@@ -71,23 +72,25 @@ export function fitRgbMap(
   const pixels = height * width;
   const scale = Math.sqrt(image.length / 3 / pixels);
   const unknowns = channels + 1;
-  // Normal equations with the three colours as right-hand sides.
-  const rows = Array.from({ length: unknowns }, () => new Float64Array(unknowns + 3));
+  // Normal equations, with a right-hand side for each colour.
+  const zeros = (length: number): number[] => new Array<number>(length).fill(0);
+  const rows = Array.from({ length: unknowns }, () => zeros(unknowns));
+  const right = Array.from({ length: 3 }, () => zeros(unknowns));
   for (let p = 0; p < pixels; p++) {
     const x = Array.from({ length: channels }, (_, k) => latents[k * pixels + p]);
     x.push(1);
-    const colour = [0, 1, 2].map((c) =>
-      meanUnder(image, c, Math.floor(p / width), p % width, width, height, scale),
-    );
-    for (let i = 0; i < unknowns; i++) {
-      for (let j = 0; j < unknowns; j++) rows[i][j] += x[i] * x[j];
-      for (let c = 0; c < 3; c++) rows[i][unknowns + c] += x[i] * colour[c];
-    }
+    x.forEach((a, i) => {
+      x.forEach((b, j) => (rows[i][j] += a * b));
+      right.forEach((sums, c) => {
+        const colour = meanUnder(image, c, Math.floor(p / width), p % width, width, height, scale);
+        sums[i] += a * colour;
+      });
+    });
   }
   // A channel that the VAE ignores must not make the system singular.
   for (let i = 0; i < unknowns; i++) rows[i][i] += 1e-6 * pixels;
-  const solved = eliminate(rows);
-  const weights = solved.map((row) => [...row.subarray(unknowns)]);
+  const colours = right.map((sums) => solveLinear(rows, sums));
+  const weights = rows.map((_, i) => colours.map((colour) => colour[i]));
   return { weights: weights.slice(0, channels), bias: weights[channels] };
 }
 
@@ -106,20 +109,6 @@ function meanUnder(
   for (let i = 0; i < scale; i++)
     for (let j = 0; j < scale; j++) sum += image[from + i * stride + j];
   return sum / scale ** 2;
-}
-
-/** Gauss-Jordan on a positive definite system, which needs no pivoting. */
-function eliminate(rows: Float64Array[]): Float64Array[] {
-  rows.forEach((pivotRow, i) => {
-    const pivot = pivotRow[i];
-    for (let j = 0; j < pivotRow.length; j++) pivotRow[j] /= pivot;
-    rows.forEach((row, k) => {
-      const factor = row[i];
-      if (k === i || factor === 0) return;
-      for (let j = 0; j < row.length; j++) row[j] -= factor * pivotRow[j];
-    });
-  });
-  return rows;
 }
 
 /**

@@ -37,3 +37,15 @@ export function stack(arrays: readonly Float32Array[]): Float32Array {
   }
   return out;
 }
+
+/** Row `i` of `count` equal ones, not copied. */
+export function rowOf(x: Float32Array, i: number, count: number): Float32Array {
+  const size = x.length / count;
+  return x.subarray(i * size, (i + 1) * size);
+}
+
+/** Each of `count` rows of `a` with that of `b` behind it. */
+export function joinRows(a: Float32Array, b: Float32Array, count: number): Float32Array {
+  const rows = Array.from({ length: count }, (_, i) => [rowOf(a, i, count), rowOf(b, i, count)]);
+  return stack(rows.flat());
+}

@@ -1,3 +1,4 @@
+import { invalid } from '../checks.ts';
 import { SDError } from '../errors.ts';
 import { createSampler, stepOptionsOf } from '../samplers/index.ts';
 import type { Sampler, SchedulerConfig } from '../samplers/sampler.ts';
@@ -28,10 +29,7 @@ export function passOf(job: Job, shape: LatentShape, checkpoint: SchedulerConfig
   const { timesteps, sigmas } = job;
   const name = job.sampler ?? ownSampler(checkpoint);
   if (job.eta > 0 && !stepOptionsOf(name).includes('eta'))
-    throw new SDError(
-      'INVALID_OPTION',
-      `The sampler ${name} takes no eta: leave it out, or take DDIM or TCD.`,
-    );
+    throw invalid(`The sampler ${name} takes no eta: leave it out, or take DDIM or TCD.`);
   const custom = timesteps || sigmas;
   const schedule = custom ? { timesteps, sigmas } : { steps: job.steps };
   const create = (): Sampler => createSampler(name, checkpoint, schedule, job.schedulerOptions);
@@ -40,8 +38,7 @@ export function passOf(job: Job, shape: LatentShape, checkpoint: SchedulerConfig
   const begin = job.image ? beginIndex(steps, job.image.strength, order) : 0;
   const calls = all.length - begin;
   if (calls < 1)
-    throw new SDError(
-      'INVALID_OPTION',
+    throw invalid(
       `strength ${job.image?.strength} of ${steps} steps leaves no step to run; raise one of the two.`,
     );
   const newSampler = (): Sampler => {

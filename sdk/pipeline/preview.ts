@@ -2,6 +2,7 @@ import type { Picture } from '../image.ts';
 import type { Answer, StepInsight } from '../inspect.ts';
 import type { PreviewKind, PreviewState } from '../options.ts';
 import { applyRgbMap, fitRgbMap, knownRgbMap, probe, type RgbMap } from './latent-rgb.ts';
+import { rowOf } from './layout.ts';
 import type { Pipeline } from './pipeline.ts';
 import { toPicture } from './pixels.ts';
 import type { StepEvent } from './request.ts';
@@ -29,7 +30,7 @@ export class Previewer {
     if (kind === 'none') return undefined;
     const [pictures, channels, height, width] = event.shape;
     const all = await event.latents(state);
-    const latents = all.subarray(0, all.length / pictures);
+    const latents = rowOf(all, 0, pictures);
     const shape = [1, channels, height, width] as const;
     if (kind === 'rgb') {
       const map = (this.#map ??= await this.#findMap(signal));

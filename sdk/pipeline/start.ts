@@ -1,8 +1,9 @@
 import { createGenerator, slerp, type Generator, type GeneratorKind } from '../random/index.ts';
 import type { Autoencoder, VaeMode } from './autoencoder.ts';
+import { nearest } from './interpolate.ts';
+import { joinRows, rowOf, stack } from './layout.ts';
 import type { Pass } from './pass.ts';
 import type { LatentShape, Variation } from './request.ts';
-import { stack } from './layout.ts';
 
 /** Where the loop starts, and what it is held to on the way. */
 export interface Start {
@@ -53,7 +54,7 @@ export async function startOf(
     // One draw for the whole batch, or one each where every picture has its own generator.
     const draws = Math.max(pictures, typeof job.seed === 'number' ? 1 : job.seed.length);
     const encoded = await vae.encode(pixels, job.height, job.width, generator, draws, mode);
-    return stack(new Array<Float32Array>(shape[0] / draws).fill(encoded));
+    return repeated(encoded, shape[0] / draws);
   };
   const encodeImage = (): Float32Array | Promise<Float32Array> =>
     image.latents ?? encode(image.data!);
@@ -68,12 +69,12 @@ export async function startOf(
   const original = paintsAll || !isFromNoise ? await encodeImage() : undefined;
   const drawn = noise();
   const sample = isFromNoise || !original ? scaled(drawn) : sampler.addNoise(original, drawn, at);
-  const mask = shrinkMask(image.mask, job.height, job.width, shape[2], shape[3]);
+  const mask = nearest(image.mask, [1, 1, job.height, job.width], shape[2], shape[3]);
   // Drawn even where it is not used: diffusers always encodes the masked picture.
   const masked = await encode(withoutMasked(image.data!, image.mask));
   const inpaint: Inpaint = paintsAll
     ? { mask, keep: { latents: original!, noise: drawn } }
-    : { mask, extraChannels: joinExtra(mask, masked, shape) };
+    : { mask, extraChannels: joinRows(repeated(mask, shape[0]), masked, shape[0]) };
   return { sample, inpaint };
 }
 
@@ -85,40 +86,18 @@ function varied(
   variation: Variation | undefined,
 ): Float32Array {
   if (!variation) return noise;
-  const size = noise.length / pictures;
   return stack(
     variation.seeds.map((seed, i) => {
       const other = createGenerator(rng, seed).randn([1, ...one]);
-      return slerp(variation.strength, noise.subarray(i * size, (i + 1) * size), other, one);
+      return slerp(variation.strength, rowOf(noise, i, pictures), other, one);
     }),
   );
-}
-
-/** Nearest neighbour, as `torch.nn.functional.interpolate` does: source = ⌊target · ratio⌋. */
-function shrinkMask(
-  mask: Float32Array,
-  height: number,
-  width: number,
-  h: number,
-  w: number,
-): Float32Array {
-  return Float32Array.from({ length: h * w }, (_, i) => {
-    const y = Math.floor((Math.floor(i / w) * height) / h);
-    const x = Math.floor(((i % w) * width) / w);
-    return mask[y * width + x];
-  });
 }
 
 function withoutMasked(pixels: Float32Array, mask: Float32Array): Float32Array {
   return pixels.map((x, i) => (mask[i % mask.length] < 0.5 ? x : 0));
 }
 
-function joinExtra(mask: Float32Array, masked: Float32Array, shape: LatentShape): Float32Array {
-  const size = masked.length / shape[0];
-  return stack(
-    Array.from({ length: shape[0] }, (_, i) => [
-      mask,
-      masked.subarray(i * size, (i + 1) * size),
-    ]).flat(),
-  );
+function repeated(x: Float32Array, times: number): Float32Array {
+  return stack(new Array<Float32Array>(times).fill(x));
 }

@@ -1,5 +1,5 @@
 import type { Backend } from '../backends/backend.ts';
-import { SDError } from '../errors.ts';
+import { invalid } from '../checks.ts';
 import {
   endRows,
   parseClipTextConfig,
@@ -156,8 +156,7 @@ export class TextEncoders {
       pooled: this.isXl && isLast ? ('projected' as const) : undefined,
     };
     if (shape.skip > config.layers)
-      throw new SDError(
-        'INVALID_OPTION',
+      throw invalid(
         `clipSkip ${skip} leaves nothing of a text encoder of ${config.layers} layers.`,
       );
     const program = await part.program(`${shape.skip}`, () => traceClipText(config, shape), signal);

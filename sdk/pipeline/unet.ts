@@ -10,7 +10,7 @@ import {
 } from '../models/index.ts';
 import type { AttentionLayer } from './attention-maps.ts';
 import { guidanceEmbedding } from './guidance.ts';
-import { stack, toNchw, toNhwc } from './layout.ts';
+import { rowOf, stack, toNchw, toNhwc } from './layout.ts';
 import type { ModelSource } from './model-source.ts';
 import { Part, type PartOptions } from './part.ts';
 import type { Conditioning } from './text.ts';
@@ -76,10 +76,9 @@ export class UNet {
     const { inChannels, outChannels } = this.config;
     const batch = context.rows.length;
     if (this.#isApart && batch > 1) {
-      const size = sample.length / batch;
       const rows: Float32Array[] = [];
       for (const [i, one] of this.#apart(context).entries()) {
-        const row = sample.subarray(i * size, (i + 1) * size);
+        const row = rowOf(sample, i, batch);
         rows.push(await this.predict(row, [height, width], timestep, one, signal));
       }
       return stack(rows);
@@ -159,8 +158,7 @@ export class UNet {
     for (const [i, layer] of this.#watched.get(program)!.entries()) {
       const { heads, height, width } = layer;
       const [q, k] = [await program.read(`q${i}`), await program.read(`k${i}`)];
-      const own = (x: Float32Array, [batch]: readonly number[]): Float32Array =>
-        x.subarray((row * x.length) / batch, ((row + 1) * x.length) / batch);
+      const own = (x: Float32Array, [batch]: readonly number[]) => rowOf(x, row, batch);
       found.push({ q: own(q, layer.q.shape), k: own(k, layer.k.shape), heads, height, width });
     }
     return found;

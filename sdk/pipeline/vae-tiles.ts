@@ -1,13 +1,10 @@
 /** Tiles of a VAE, as diffusers names and rounds them. */
 export interface Tiling {
-  /** Edge of a tile in latent pixels (`tile_latent_min_size`). */
-  readonly latentSize: number;
-  /** Edge of a tile in picture pixels (`tile_sample_min_size`). */
-  readonly sampleSize: number;
+  /** Edge of a tile before and after: `tile_latent_min_size`, `tile_sample_min_size` or the reverse. */
+  readonly from: number;
+  readonly to: number;
   /** Part of a tile shared with its neighbour (`tile_overlap_factor`). */
   readonly overlap: number;
-  /** Picture pixels per latent pixel. */
-  readonly scale: number;
 }
 
 interface Image {
@@ -15,61 +12,32 @@ interface Image {
   readonly data: Float32Array;
 }
 
-type RunTile = (tile: Float32Array, shape: readonly number[]) => Promise<Float32Array>;
-
 /**
- * Decodes large latents tile by tile and blends the seams linearly. Follows diffusers'
- * `AutoencoderKL.tiled_decode`: the result differs from an untiled decode, since group norm and
- * attention see one tile at a time.
+ * Takes large latents or a large picture through the VAE tile by tile and blends the seams linearly.
+ * Follows diffusers' `AutoencoderKL.tiled_decode` and `_tiled_encode`: the result differs from that of
+ * the whole, since group norm and attention see one tile at a time.
  *
- * @param latents NCHW, unscaled, of `shape`
- * @param decode decodes one NCHW tile to an NCHW picture
+ * @param data NCHW of `shape`
+ * @param run takes one NCHW tile through
  */
-export function decodeTiled(
-  latents: Float32Array,
+export async function mapTiles(
+  data: Float32Array,
   shape: readonly number[],
-  { latentSize, sampleSize, overlap, scale }: Tiling,
-  decode: RunTile,
+  { from, to, overlap }: Tiling,
+  run: (tile: Float32Array, shape: readonly number[]) => Promise<Float32Array>,
 ): Promise<Float32Array> {
-  return mapTiles({ shape, data: latents }, latentSize, sampleSize, overlap, scale, decode);
-}
-
-/**
- * Encodes a large picture tile by tile. Follows diffusers' `AutoencoderKL._tiled_encode`.
- * @param image NCHW of `shape`
- * @param encode encodes one NCHW tile to NCHW moments
- */
-export function encodeTiled(
-  image: Float32Array,
-  shape: readonly number[],
-  { latentSize, sampleSize, overlap, scale }: Tiling,
-  encode: RunTile,
-): Promise<Float32Array> {
-  return mapTiles({ shape, data: image }, sampleSize, latentSize, overlap, 1 / scale, encode);
-}
-
-/** @param from, to edges of a tile before and after; @param scale their ratio */
-async function mapTiles(
-  input: Image,
-  from: number,
-  to: number,
-  overlap: number,
-  scale: number,
-  run: RunTile,
-): Promise<Float32Array> {
-  const [batch, channels, height, width] = input.shape;
+  const [batch, channels, height, width] = shape;
   const stride = Math.floor(from * (1 - overlap));
   const blend = Math.floor(to * overlap);
-  const limit = to - blend;
 
   const rows: Image[][] = [];
   for (let y = 0; y < height; y += stride) {
     const row: Image[] = [];
     for (let x = 0; x < width; x += stride) {
-      const tileShape = [batch, channels, Math.min(from, height - y), Math.min(from, width - x)];
-      const data = await run(cut(input, y, x, tileShape), tileShape);
-      const [h, w] = [tileShape[2] * scale, tileShape[3] * scale];
-      row.push({ shape: [batch, data.length / (batch * h * w), h, w], data });
+      const size = [batch, channels, Math.min(from, height - y), Math.min(from, width - x)];
+      const tile = await run(cut({ shape, data }, y, x, size), size);
+      const [h, w] = [(size[2] * to) / from, (size[3] * to) / from];
+      row.push({ shape: [batch, tile.length / (batch * h * w), h, w], data: tile });
     }
     rows.push(row);
   }
@@ -77,19 +45,11 @@ async function mapTiles(
   // The tile above first, then the one to the left, both already blended themselves.
   rows.forEach((row, i) =>
     row.forEach((tile, j) => {
-      if (i > 0) blendRows(rows[i - 1][j], tile, blend);
-      if (j > 0) blendColumns(row[j - 1], tile, blend);
+      if (i > 0) blendInto(tile, rows[i - 1][j], 2, blend);
+      if (j > 0) blendInto(tile, row[j - 1], 3, blend);
     }),
   );
-  return join(
-    rows.map((row) =>
-      row.map((tile) => {
-        const size = [Math.min(limit, tile.shape[2]), Math.min(limit, tile.shape[3])];
-        const cropped = [tile.shape[0], tile.shape[1], ...size];
-        return { shape: cropped, data: cut(tile, 0, 0, cropped) };
-      }),
-    ),
-  );
+  return join(rows, to - blend);
 }
 
 function cut(from: Image, top: number, left: number, shape: readonly number[]): Float32Array {
@@ -104,51 +64,41 @@ function cut(from: Image, top: number, left: number, shape: readonly number[]): 
   return out;
 }
 
-/** Blends the last rows of `above` into the first rows of `tile`. */
-function blendRows(above: Image, tile: Image, extent: number): void {
-  const [batch, channels, height, width] = tile.shape;
-  const aboveHeight = above.shape[2];
-  const size = Math.min(aboveHeight, height, extent);
-  for (let plane = 0; plane < batch * channels; plane++)
-    for (let y = 0; y < size; y++)
-      for (let x = 0; x < width; x++) {
-        const at = (plane * height + y) * width + x;
-        const a = above.data[(plane * aboveHeight + aboveHeight - size + y) * width + x];
-        tile.data[at] = a * (1 - y / size) + tile.data[at] * (y / size);
+/** Blends the last rows (axis 2) or columns (axis 3) of `before` into the first of `tile`. */
+function blendInto(tile: Image, before: Image, axis: 2 | 3, most: number): void {
+  const [length, lengthBefore] = [tile.shape[axis], before.shape[axis]];
+  const extent = Math.min(lengthBefore, length, most);
+  const inner = axis === 2 ? tile.shape[3] : 1;
+  for (let outer = 0; outer < tile.data.length / (length * inner); outer++)
+    for (let line = 0; line < extent; line++)
+      for (let i = 0; i < inner; i++) {
+        const at = (outer * length + line) * inner + i;
+        const a = before.data[((outer + 1) * lengthBefore - extent + line) * inner + i];
+        tile.data[at] = a * (1 - line / extent) + tile.data[at] * (line / extent);
       }
 }
 
-/** Blends the last columns of `left` into the first columns of `tile`. */
-function blendColumns(left: Image, tile: Image, extent: number): void {
-  const [batch, channels, height, width] = tile.shape;
-  const leftWidth = left.shape[3];
-  const size = Math.min(leftWidth, width, extent);
-  for (let row = 0; row < batch * channels * height; row++)
-    for (let x = 0; x < size; x++) {
-      const at = row * width + x;
-      const a = left.data[row * leftWidth + leftWidth - size + x];
-      tile.data[at] = a * (1 - x / size) + tile.data[at] * (x / size);
-    }
-}
-
-function join(rows: readonly (readonly Image[])[]): Float32Array {
+/** The tiles side by side, of each at most `limit` rows and columns. */
+function join(rows: readonly (readonly Image[])[], limit: number): Float32Array {
+  const kept = (tile: Image, axis: number): number => Math.min(limit, tile.shape[axis]);
   const [batch, channels] = rows[0][0].shape;
-  const height = rows.reduce((sum, row) => sum + row[0].shape[2], 0);
-  const width = rows[0].reduce((sum, tile) => sum + tile.shape[3], 0);
-  const data = new Float32Array(batch * channels * height * width);
+  const height = rows.reduce((sum, row) => sum + kept(row[0], 2), 0);
+  const width = rows[0].reduce((sum, tile) => sum + kept(tile, 3), 0);
+  const out = new Float32Array(batch * channels * height * width);
   let top = 0;
   for (const row of rows) {
     let left = 0;
     for (const tile of row) {
       const [, , h, w] = tile.shape;
       for (let plane = 0; plane < batch * channels; plane++)
-        for (let y = 0; y < h; y++) {
+        for (let y = 0; y < kept(tile, 2); y++) {
           const at = (plane * h + y) * w;
-          data.set(tile.data.subarray(at, at + w), (plane * height + top + y) * width + left);
+          const line = tile.data.subarray(at, at + kept(tile, 3));
+          out.set(line, (plane * height + top + y) * width + left);
         }
-      left += w;
+      left += kept(tile, 3);
     }
-    top += row[0].shape[2];
+    top += kept(row[0], 2);
   }
-  return data;
+  return out;
 }

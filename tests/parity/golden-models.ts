@@ -2,7 +2,7 @@ import type { Backend } from '../../sdk/backends/backend.ts';
 import type { Graph } from '../../sdk/graph/index.ts';
 import * as models from '../../sdk/models/index.ts';
 import { toNchw, toNhwc } from '../../sdk/pipeline/layout.ts';
-import { decodeTiled } from '../../sdk/pipeline/vae-tiles.ts';
+import { mapTiles } from '../../sdk/pipeline/vae-tiles.ts';
 import { TorchGenerator } from '../../sdk/random/index.ts';
 import type { Report, Unsupported } from './golden-report.ts';
 import { loadTinyWeights, maxError, tinyWeights } from './tiny-weights.ts';
@@ -166,12 +166,11 @@ async function vae(
         return toNchw(image, [b, config.imageChannels, h * scale, w * scale]);
       };
       const tiling = {
-        latentSize: json.tile_latent_min_size as number,
-        sampleSize: json.tile_sample_min_size as number,
+        from: json.tile_latent_min_size as number,
+        to: json.tile_sample_min_size as number,
         overlap: json.tile_overlap_factor as number,
-        scale,
       };
-      return decodeTiled(z.data, z.shape, tiling, decode);
+      return mapTiles(z.data, z.shape, tiling, decode);
     }
     const graph = models.traceVaeDecoder(config, { batch, height, width });
     const latents = toNhwc(z.data, z.shape);

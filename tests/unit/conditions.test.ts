@@ -5,7 +5,8 @@ import { Conditions } from '../../sdk/pipeline/conditions.ts';
 import { guide } from '../../sdk/pipeline/guidance.ts';
 import { passOf } from '../../sdk/pipeline/pass.ts';
 import type { Job } from '../../sdk/pipeline/request.ts';
-import { bilinear, nearest, secondPassJob } from '../../sdk/pipeline/second-pass.ts';
+import { bilinear, nearest } from '../../sdk/pipeline/interpolate.ts';
+import { secondPassJob } from '../../sdk/pipeline/second-pass.ts';
 import type { TextEncoders } from '../../sdk/pipeline/text.ts';
 
 const SCHEDULER = { _class_name: 'DDIMScheduler', num_train_timesteps: 1000 };

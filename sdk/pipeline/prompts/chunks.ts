@@ -1,4 +1,4 @@
-import { SDError } from '../../errors.ts';
+import { invalid } from '../../checks.ts';
 import { isBreak } from './attention.ts';
 import type { WeightedText } from './attention.ts';
 
@@ -61,8 +61,7 @@ export function chunkPrompt<E = never>(
 
   const tooLong = words.find(({ vectors }) => vectors > CHUNK_LENGTH);
   if (tooLong) {
-    throw new SDError(
-      'INVALID_OPTION',
+    throw invalid(
       `A textual inversion of ${tooLong.vectors} vectors does not fit into ${CHUNK_LENGTH} tokens.`,
     );
   }
