@@ -15,6 +15,7 @@ import {
 } from '../index.ts';
 import { validateOptions } from '../options.ts';
 import { attributeOf, GENERATE, LOAD, readAttributes } from './attributes.ts';
+import { FormField } from './form-field.ts';
 import { claimProperties, mirrorAttributes } from './properties.ts';
 import { adoptStyles } from './styles.ts';
 import type { ElementModel, StableDiffusionEvents } from './types.ts';
@@ -22,9 +23,6 @@ import { View } from './view.ts';
 
 const pngFile = async (image: GeneratedImage) =>
   new File([await image.toBlob()], `${image.seed}.png`, { type: 'image/png' });
-
-/** A server has no elements, and may import this all the same. */
-const Base = (globalThis.HTMLElement ?? class {}) as typeof HTMLElement;
 
 /**
  * `<stable-diffusion src="https://example.org/my-model/" prompt="a lake at dawn">`: a field for the
@@ -44,10 +42,9 @@ const Base = (globalThis.HTMLElement ?? class {}) as typeof HTMLElement;
  * `cancel-button`, `progress`, `status`, `error`. Custom properties: `--sd-width`, `--sd-radius`,
  * `--sd-accent`.
  */
-export class StableDiffusionElement extends Base {
-  static readonly formAssociated = true;
+export class StableDiffusionElement extends FormField {
   static readonly observedAttributes: readonly string[] = [
-    ...['prompt', 'alt', 'src', 'disabled', 'readonly', 'required'],
+    ...['prompt', 'alt', 'src', 'name', 'disabled', 'readonly', 'required'],
     ...Object.keys(LOAD).map(attributeOf),
   ];
 
@@ -94,7 +91,6 @@ export class StableDiffusionElement extends Base {
   /** The same for loading, such as `worker`. Read when the model is loaded. */
   loadOptions: LoadOptions = {};
 
-  readonly #internals = this.attachInternals();
   readonly #root = this.attachShadow({ mode: 'open', delegatesFocus: true });
   readonly #view = new View(this.#root);
   #model: ElementModel | undefined;
@@ -117,6 +113,10 @@ export class StableDiffusionElement extends Base {
     draw.addEventListener('click', start);
     cancel.addEventListener('click', () => this.abort());
     prompt.addEventListener('input', () => (this.prompt = prompt.value));
+    // A click on its `<label>` arrives at the element itself.
+    this.addEventListener('click', (event) => {
+      if (event.composedPath()[0] === this) this.focus();
+    });
     this.#root.addEventListener('keydown', (event) => {
       const { key, ctrlKey, metaKey } = event as KeyboardEvent;
       if (key === 'Enter' && (ctrlKey || metaKey) && !this.#isDisabled) start();
@@ -148,30 +148,9 @@ export class StableDiffusionElement extends Base {
     return this.#files[0] ?? null;
   }
 
-  get form(): HTMLFormElement | null {
-    return this.#internals.form;
-  }
-
-  get validity(): ValidityState {
-    return this.#internals.validity;
-  }
-
-  get validationMessage(): string {
-    return this.#internals.validationMessage;
-  }
-
-  get willValidate(): boolean {
-    return this.#internals.willValidate;
-  }
-
-  /** False, and an `invalid` event, where a picture is required and there is none. */
-  checkValidity(): boolean {
-    return this.#internals.checkValidity();
-  }
-
-  /** The same, and the person is told. */
-  reportValidity(): boolean {
-    return this.#internals.reportValidity();
+  /** The prompt takes it. */
+  override focus(options?: FocusOptions): void {
+    this.#view.prompt.focus(options);
   }
 
   /**
@@ -186,7 +165,7 @@ export class StableDiffusionElement extends Base {
    * Draws. A run that is under way is stopped first.
    * @param overrides options for this run, over those of the attributes and of `options`
    * @throws SDError as {@link StableDiffusion.load} and {@link StableDiffusion.generate}; the `error`
-   *   event tells of it too, but for ABORTED
+   *   event tells of it too, and `abort` of ABORTED
    */
   async generate(overrides: Partial<GenerateOptions> = {}): Promise<GenerateResult> {
     this.#run?.abort();
@@ -203,7 +182,8 @@ export class StableDiffusionElement extends Base {
       const files = await Promise.all(result.images.map(pngFile));
       if (!mine()) throw new SDError('ABORTED', 'A newer run took the place of this one.');
       this.#result = result;
-      this.#setFiles(files);
+      this.#files = files;
+      this.#publish();
       await this.#view.finish(result, files, this.alt ?? String(options.prompt));
       this.#tell('image', result);
       return result;
@@ -211,9 +191,11 @@ export class StableDiffusionElement extends Base {
       const error = isSDError(cause)
         ? cause
         : new SDError('INTERNAL', 'The picture could not be drawn.', { cause });
-      if (mine() && error.code === 'ABORTED') this.#view.cancelled();
+      const aborted = error.code === 'ABORTED';
+      if (mine() && aborted) this.#view.cancelled();
       else if (mine()) this.#view.fail(`${error.message} (${error.code})`);
-      if (error.code !== 'ABORTED') this.#tell('error', error);
+      // Of a run whose place another has taken nobody need hear.
+      if (mine() || !aborted) this.#tell(aborted ? 'abort' : 'error', error);
       throw error;
     } finally {
       if (mine()) {
@@ -226,13 +208,15 @@ export class StableDiffusionElement extends Base {
   /** Stops what is under way, a download too; what is stored of it stays for the next time. */
   abort(): void {
     this.#run?.abort();
-    this.#stopLoading?.abort();
+    // Whoever draws next must not wait for a load that is being stopped.
+    if (this.#stopLoading) this.#unload();
   }
 
   /** @internal */
   connectedCallback(): void {
     claimProperties(this);
     this.#firstPrompt ??= this.prompt ?? '';
+    this.#view.hold();
     this.#validate();
     const connection = (navigator as { connection?: { saveData?: boolean } }).connection;
     const thrifty = connection?.saveData === true && this.#loading === undefined;
@@ -248,6 +232,7 @@ export class StableDiffusionElement extends Base {
       if (this.isConnected) return;
       this.abort();
       this.#unload();
+      this.#view.release();
     });
   }
 
@@ -264,6 +249,7 @@ export class StableDiffusionElement extends Base {
     if (before === now) return;
     const { prompt } = this.#view;
     if (name === 'prompt' && prompt.value !== (now ?? '')) prompt.value = now ?? '';
+    if (name === 'prompt' || name === 'name') this.#publish();
     else if (name === 'alt') this.#view.describe(now ?? this.prompt ?? '');
     else if (name === 'readonly') prompt.readOnly = now !== null;
     else if (name === 'disabled') this.#disable();
@@ -283,7 +269,8 @@ export class StableDiffusionElement extends Base {
     this.prompt = this.#firstPrompt;
     this.#result = undefined;
     this.#view.clear();
-    this.#setFiles([]);
+    this.#files = [];
+    this.#publish();
   }
 
   /** Going back in the history brings the prompt back; the picture would have to be drawn again. */
@@ -371,19 +358,19 @@ export class StableDiffusionElement extends Base {
     this.#tell('progress', progress);
   }
 
-  #setFiles(files: readonly File[]): void {
-    this.#files = files;
+  /** Gives the form the pictures. */
+  #publish(): void {
     const several = new FormData();
-    for (const file of files) several.append(this.name ?? '', file);
+    if (this.name) for (const file of this.#files) several.append(this.name, file);
     // A browser stores the second for when the person comes back to the page.
-    this.#internals.setFormValue(files.length > 1 ? several : this.value, this.prompt ?? '');
+    this.internals.setFormValue(this.#files.length > 1 ? several : this.value, this.prompt ?? '');
     this.#validate();
   }
 
   #validate(): void {
     const missing = this.required && !this.value;
     const message = missing ? 'Draw a picture first.' : '';
-    this.#internals.setValidity({ valueMissing: missing }, message, this.#view.draw);
+    this.internals.setValidity({ valueMissing: missing }, message, this.#view.draw);
   }
 
   #disable(): void {

@@ -86,6 +86,10 @@ p {
 p:empty {
   min-block-size: 0;
 }
+[part~='error']:not(:empty) {
+  padding-inline-start: 0.75rem;
+  border-inline-start: 0.25rem solid #d32f2f;
+}
 [part~='aloud'] {
   position: absolute;
   inline-size: 1px;

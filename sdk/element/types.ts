@@ -16,6 +16,8 @@ export interface StableDiffusionEvents {
   /** Pictures are done. */
   image: GenerateResult;
   error: SDError;
+  /** Cancel, Escape, `abort()` or a form's reset: the code is ABORTED. */
+  abort: SDError;
 }
 
 /** Where an element's model comes from, or who will say so. */

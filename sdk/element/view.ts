@@ -42,6 +42,9 @@ export class View {
   readonly #aloud = make('p', { part: 'aloud', role: 'status', 'aria-live': 'polite' });
   readonly #error = make('p', { part: 'error', role: 'alert' });
   #result: GenerateResult | undefined;
+  /** What the pictures show: their addresses hold it in memory until they are given up. */
+  #files = new Map<HTMLImageElement, Blob>();
+  #held = true;
   #phase = '';
   #quarter = 0;
 
@@ -51,7 +54,9 @@ export class View {
     root.replaceChildren(
       make(
         'div',
-        { part: 'base' },
+        // A click beside the controls would otherwise put the keyboard into the prompt, and on a phone
+        // bring up the one on the screen.
+        { part: 'base', tabindex: '-1' },
         ...[this.#figure, label, controls, this.#bar, this.#status, this.#error, this.#aloud],
         make('slot', {}),
       ),
@@ -108,7 +113,12 @@ export class View {
     this.say([`Done in ${seconds} s, seed ${result.seed}.`, ...result.notices].join(' '), true);
     this.preview(result.image, alt);
     const pictures = await Promise.all(files.map((file, i) => show(file, result.images[i])));
-    if (this.#result !== result) return;
+    const made = new Map<HTMLImageElement, Blob>();
+    for (const [i, picture] of pictures.entries())
+      if (picture.localName === 'img') made.set(picture as HTMLImageElement, files[i]);
+    if (this.#result !== result) return revoke(made.keys());
+    revoke(this.#files.keys());
+    this.#files = made;
     this.#pictures.replaceChildren(...pictures);
     this.describe(alt);
     this.#show('pictures');
@@ -134,7 +144,21 @@ export class View {
     this.#back();
   }
 
+  /** While the element is in no page its pictures need not be saved by anybody … */
+  release(): void {
+    revoke(this.#files.keys());
+    this.#held = false;
+  }
+
+  /** … and when it comes back they may be. */
+  hold(): void {
+    if (!this.#held) for (const [image, file] of this.#files) image.src = URL.createObjectURL(file);
+    this.#held = true;
+  }
+
   clear(): void {
+    revoke(this.#files.keys());
+    this.#files.clear();
     this.#result = undefined;
     this.#pictures.replaceChildren();
     this.#error.textContent = '';
@@ -168,18 +192,25 @@ export class View {
  * `blob:` pictures gets a canvas, which shows the same.
  */
 async function show(file: Blob, picture: PixelImage): Promise<HTMLElement> {
-  const image = make('img', { part: 'image' });
-  const url = URL.createObjectURL(file);
-  image.src = url;
+  const image = make('img', { part: 'image', decoding: 'sync' });
+  // Not `decode()`: in a tab that nobody looks at it may wait until somebody does.
+  const loaded = new Promise((done, fail) => {
+    image.onload = done;
+    image.onerror = fail;
+  });
+  image.src = URL.createObjectURL(file);
   try {
-    await image.decode();
+    await loaded;
     return image;
   } catch {
+    URL.revokeObjectURL(image.src);
     const canvas = make('canvas', { part: 'image', role: 'img' });
     return picture.toCanvas(canvas);
-  } finally {
-    URL.revokeObjectURL(url);
   }
+}
+
+function revoke(images: Iterable<HTMLImageElement>): void {
+  for (const { src } of images) URL.revokeObjectURL(src);
 }
 
 function sentence(progress: Progress): string {

@@ -130,6 +130,11 @@ describe('<stable-diffusion>', () => {
     const blend = { ...options, count: 1, subseed: 9, subseedStrength: 0.5 };
     ok(varied.image.data.join() === (await sd.generate(blend)).image.data.join(), 'no variation');
     equal(names(), ['5.png']);
+    await element.generate({ steps: 1, count: 2 });
+    element.removeAttribute('name');
+    equal([...new FormData(form).keys()], []);
+    element.name = 'later';
+    equal([...new FormData(form).keys()], ['later', 'later']);
     element.src = undefined;
     await element.generate({ steps: 1 }).catch(() => {});
     equal(part(element, 'pictures').hidden, false);
@@ -177,6 +182,64 @@ describe('<stable-diffusion>', () => {
       element.generate({ steps: 1, seed: 6 }).then(({ seed }) => seed),
     ];
     equal(await Promise.all([first, second]), ['ABORTED', 6]);
+  });
+
+  it('draws at once after a cancelled download, and tells of an end that nobody waited for', async () => {
+    const element = put({ prompt: 'a', keep: 'false' });
+    const told: string[] = [];
+    for (const type of ['abort', 'error', 'image'])
+      element.addEventListener(type, (event) =>
+        told.push([type, (event as CustomEvent<{ code?: string }>).detail.code].join(' ').trim()),
+      );
+    part(element, 'draw-button').click();
+    await later(0);
+    element.abort();
+    equal((await element.generate({ steps: 1 })).seed, 5);
+    equal(told, ['image']);
+    part(element, 'draw-button').click();
+    part(element, 'cancel-button').click();
+    while (told.length < 2) await later(10);
+    equal(told, ['image', 'abort ABORTED']);
+  });
+
+  it('lets a finger rest on the picture, and gives its prompt the keyboard when asked', async () => {
+    const element = put({ prompt: 'a', id: 'labelled' });
+    const prompt = part(element, 'prompt');
+    // What a click focuses is the nearest that can be focused.
+    for (const name of ['figure', 'status'])
+      ok(part(element, name).closest('[tabindex]') === part(element, 'base'), name);
+    const label = document.createElement('label');
+    label.htmlFor = 'labelled';
+    document.body.append(label);
+    label.click();
+    ok(element.shadowRoot!.activeElement === prompt, 'by its label');
+    (document.activeElement as HTMLElement).blur();
+    element.focus();
+    ok(element.shadowRoot!.activeElement === prompt, 'by focus()');
+    label.remove();
+  });
+
+  it('takes its picture along to another document', async () => {
+    const element = put({ prompt: 'a' });
+    await element.generate({ steps: 1 });
+    const frame = document.createElement('iframe');
+    document.body.append(frame);
+    const inner = frame.contentDocument!;
+    inner.body.append(inner.adoptNode(element));
+    await later(100);
+    const image = part<HTMLImageElement>(element, 'image');
+    equal([image.complete, image.naturalWidth], [true, 64]);
+    equal(frame.contentWindow!.getComputedStyle(element).display, 'block');
+    equal((await element.generate({ steps: 1, seed: 6 })).seed, 6);
+    // Out of every page its addresses are given up, and there again when it is back.
+    const address = part<HTMLImageElement>(element, 'image').src;
+    element.remove();
+    await later(0);
+    equal(await fetch(address).then(() => 'there', () => 'gone'), 'gone'); // prettier-ignore
+    document.body.append(element);
+    const now = part<HTMLImageElement>(element, 'image').src;
+    equal((await fetch(now)).headers.get('Content-Type'), 'image/png');
+    frame.remove();
   });
 
   it('keeps its model when it is moved, and lets go of it when it is removed', async () => {
