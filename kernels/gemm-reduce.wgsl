@@ -8,13 +8,13 @@ fn total(row: u32, n4: u32) -> vec4f {
   return sum;
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn gemmReduce(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let i = (group.y * groups.x + group.x) * 64u + thread;
+  let i = wordIndex(group, groups, thread);
   let row = i / u.n4;
   let n4 = i % u.n4;
   if (u.rowBegin + row >= u.rowEnd) {

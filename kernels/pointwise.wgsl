@@ -1,4 +1,4 @@
-// out = f(x), out = x·factor, out = a + b.
+// out = f(factor·x), out = a + b.
 // Constants: FN (an activation), SPREAD (bool: b is one row per batch).
 struct Shape {
   begin: u32,
@@ -24,19 +24,7 @@ fn activation(
 ) {
   let i = u.begin + wordIndex(group, groups, thread);
   if (i < u.end) {
-    out[i - u.outOrigin] = pack(activate(FN, unpack(a[i - u.aOrigin])));
-  }
-}
-
-@compute @workgroup_size(THREADS)
-fn scale(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let i = u.begin + wordIndex(group, groups, thread);
-  if (i < u.end) {
-    out[i - u.outOrigin] = pack(u.factor * unpack(a[i - u.aOrigin]));
+    out[i - u.outOrigin] = pack(activate(FN, u.factor * unpack(a[i - u.aOrigin])));
   }
 }
 

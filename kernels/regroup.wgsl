@@ -24,13 +24,13 @@ fn channel(row: u32, c: u32) -> f32 {
   return unpack(x[row * u.from4 + source / 4u])[source % 4u];
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn regroup(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let i = (group.y * groups.x + group.x) * 64u + thread;
+  let i = wordIndex(group, groups, thread);
   if (i >= u.words) {
     return;
   }

@@ -1,4 +1,4 @@
-import type { Graph, Param, ParamKind } from '../graph/index.ts';
+import type { Graph, Param, ParamKind, SinusoidOp } from '../graph/index.ts';
 
 export type WeightDtype = 'f32' | 'f16' | 'i8';
 
@@ -47,6 +47,14 @@ export interface PackedParam {
   readonly dtype: WeightDtype;
   readonly data: Uint8Array<ArrayBuffer>;
   readonly scales?: Uint16Array<ArrayBuffer>;
+}
+
+/** What a sinusoid's halves multiply t by, rounding exponent and frequency to float32 as torch does. */
+export function frequencies({ dim, shift }: SinusoidOp): Float32Array<ArrayBuffer> {
+  const half = dim / 2;
+  return Float32Array.from({ length: half }, (_, i) =>
+    Math.exp(Math.fround(Math.fround(-Math.log(10000) * i) / (half - shift))),
+  );
 }
 
 /** The weights of one model part, resident in an engine; shared by every size it is compiled for. */

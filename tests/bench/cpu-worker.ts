@@ -7,6 +7,7 @@ import * as models from '../../sdk/models/index.ts';
 import { toNhwc } from '../../sdk/pipeline/layout.ts';
 import { packTensor } from '../../sdk/weights/pack.ts';
 import { headerLength, parseHeader } from '../../sdk/weights/safetensors.ts';
+import { fetchBuilds } from './fetch-builds.ts';
 import { growth } from './growth.ts';
 import { LARGE, prepare, SHAPES } from './shapes.ts';
 
@@ -36,12 +37,9 @@ const say = (line: string): void => postMessage(line);
 const median = (list: number[]): number => [...list].sort((a, b) => a - b)[list.length >> 1];
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-function engine({ base, simd }: Start, threads: number): Promise<Backend> {
+async function engine({ base, simd }: Start, threads: number): Promise<Backend> {
   return createWasmBackend({
-    modules: {
-      relaxed: new URL('/build/wasm/engine-relaxed.wasm', base),
-      plain: new URL('/build/wasm/engine-simd.wasm', base),
-    },
+    modules: await fetchBuilds(base),
     threads,
     simd,
     spawnThread: () => new Worker(location.href, { type: 'module' }),

@@ -6,7 +6,7 @@ import type { WeightDtype } from '../../sdk/backends/backend.ts';
 import { createWasmBackend } from '../../sdk/backends/wasm/index.ts';
 import type { WasmProgram } from '../../sdk/backends/wasm/program.ts';
 import { serveThread, type ThreadStart } from '../../sdk/backends/wasm/thread.ts';
-import type { Graph } from '../../sdk/graph/index.ts';
+import type { Graph, Step } from '../../sdk/graph/index.ts';
 import * as models from '../../sdk/models/index.ts';
 import { toNhwc } from '../../sdk/pipeline/layout.ts';
 import type { PartName } from '../../sdk/pipeline/model-source.ts';
@@ -15,6 +15,7 @@ import { openDiffusersFolder } from '../../sdk/weights/folder.ts';
 import { checkpointModel } from '../../sdk/worker/checkpoint-model.ts';
 import { UrlFiles } from '../../sdk/weights/files.ts';
 import { SafetensorsReader } from '../../sdk/weights/safetensors-reader.ts';
+import { fetchBuilds } from './fetch-builds.ts';
 
 interface Start {
   base: string;
@@ -47,10 +48,7 @@ async function check({
   only,
 }: Start): Promise<unknown> {
   const backend = await createWasmBackend({
-    modules: {
-      relaxed: new URL('/build/wasm/engine-relaxed.wasm', base),
-      plain: new URL('/build/wasm/engine-simd.wasm', base),
-    },
+    modules: await fetchBuilds(base),
     threads,
     spawnThread: () => new Worker(location.href, { type: 'module' }),
   });
@@ -153,10 +151,23 @@ async function check({
   return report;
 }
 
+/** What a profile calls a step. */
+function nameOf({ op, out }: Step): string {
+  const size = out.shape.slice(1).join('×');
+  if (op.kind === 'attention') return `attention ${size}, ${op.k.shape[1]} keys`;
+  if (op.kind !== 'gemm') return `${op.kind} ${size}`;
+  const from = op.x.channels + (op.skip?.channels ?? 0);
+  const [kernel] = op.geometry?.kernel ?? [0];
+  return `${kernel ? `conv ${kernel}×${kernel}` : 'linear'} ${from}→${size}`;
+}
+
 /** Milliseconds by step, the most first, with how often each stands in the program. */
 function bySteps(profile: Awaited<ReturnType<WasmProgram['profile']>>): string[] {
   const sums = new Map<string, number>();
-  for (const { step, ms } of profile) sums.set(step, (sums.get(step) ?? 0) + ms);
+  for (const { step, ms } of profile) {
+    const name = nameOf(step);
+    sums.set(name, (sums.get(name) ?? 0) + ms);
+  }
   const total = profile.reduce((sum, { ms }) => sum + ms, 0);
   return [`${total.toFixed(0)} ms in all`].concat(
     [...sums]

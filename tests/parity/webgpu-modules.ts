@@ -1,5 +1,4 @@
 import type { WeightDtype } from '../../sdk/backends/backend.ts';
-import { KERNELS } from '../../sdk/backends/webgpu/kernels.ts';
 import { layOutParams, type Storage } from '../../sdk/backends/webgpu/layout.ts';
 import { Lowering } from '../../sdk/backends/webgpu/lowering.ts';
 import { filesOf } from '../../sdk/backends/webgpu/pipelines.ts';
@@ -24,7 +23,7 @@ export function modulesOf(
   for (const one of alone) {
     const files = filesOf(one, storage, subgroupSize);
     const code = specialise(sources, files, one.constants, { unroll: true });
-    modules.set(code, KERNELS[one.kernel].entry);
+    modules.set(code, one.kernel);
   }
   const limits = { storage, maxBuffer: 2 ** 28, maxBinding: 2 ** 27 };
   for (const { build } of cases) {
@@ -43,7 +42,7 @@ export function modulesOf(
           const { kernel, constants } = dispatch;
           const files = filesOf(dispatch, storage, subgroupSize);
           const code = specialise(sources, files, constants, { unroll: true });
-          modules.set(code, KERNELS[kernel].entry);
+          modules.set(code, kernel);
         }
       }
   }

@@ -22,8 +22,9 @@ function spawnThread(): EngineThread {
   };
 }
 
-function binary(name: string): Uint8Array {
-  return readFileSync(fileURLToPath(new URL(`../../build/wasm/${name}.wasm`, import.meta.url)));
+function binary(name: string): Uint8Array<ArrayBuffer> {
+  const path = fileURLToPath(new URL(`../../build/wasm/${name}.wasm`, import.meta.url));
+  return new Uint8Array(readFileSync(path));
 }
 
 /** The CPU engine in Node, from the binaries of `npm run build:wasm`. One thread unless told. */

@@ -1,3 +1,4 @@
+import type { Step } from '../../graph/index.ts';
 import { FIRST, INSTRUCTION, OP, TILES } from '../../../wasm/engine/layout.ts';
 
 const WORDS = INSTRUCTION / 4;
@@ -38,9 +39,9 @@ export class Instruction {
 export class Code {
   readonly costs: number[] = [];
   /** Of each instruction: the step it belongs to. */
-  readonly steps: string[] = [];
+  readonly steps: Step[] = [];
   /** What is lowered at the moment. */
-  step = '';
+  step!: Step;
   readonly #words: Int32Array[] = [];
   readonly #relative: number[] = [];
   readonly #constants: Float32Array[] = [];

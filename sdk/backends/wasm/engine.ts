@@ -70,7 +70,7 @@ export class Engine {
     spawn: SpawnThread | undefined,
   ): Promise<Engine> {
     const shared = threads > 1 && spawn !== undefined;
-    const { module, relaxed } = await compileEngine(modules, simd, shared);
+    const { module, relaxed } = compileEngine(modules, simd, shared);
     const memory = new LinearMemory(shared);
     const instance = new WebAssembly.Instance(module, { env: { memory: memory.memory } });
     const pool = shared

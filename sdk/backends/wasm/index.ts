@@ -8,11 +8,10 @@ import { WasmProgram } from './program.ts';
 import type { SpawnThread } from './threads.ts';
 import { WasmWeights } from './weights.ts';
 
-export type { WasmModules, WasmSource, SimdChoice } from './module.ts';
+export type { WasmModules, SimdChoice } from './module.ts';
 export type { EngineThread, SpawnThread } from './threads.ts';
 
 export interface WasmBackendOptions {
-  /** The two builds of the engine; of URLs, only the one that runs here is fetched. */
   readonly modules: WasmModules;
   /**
    * Threads in all, the caller's own among them. Default: one per core where memory can be shared
@@ -29,7 +28,7 @@ export interface WasmBackendOptions {
  * The CPU engine. The caller's thread computes too and blocks for some 25 ms at a time, so it must
  * be a worker (or Node), never a page's main thread.
  *
- * @throws SDError `INVALID_OPTION`, `BACKEND_UNAVAILABLE`, `NETWORK`, `OUT_OF_MEMORY`.
+ * @throws SDError `INVALID_OPTION`, `BACKEND_UNAVAILABLE`, `OUT_OF_MEMORY`.
  */
 export async function createWasmBackend(options: WasmBackendOptions): Promise<Backend> {
   const { modules, spawnThread, simd = 'auto' } = options;

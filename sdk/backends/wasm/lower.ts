@@ -9,6 +9,7 @@ import type {
   Tensor,
 } from '../../graph/index.ts';
 import * as L from '../../../wasm/engine/layout.ts';
+import { frequencies } from '../backend.ts';
 import { Code, Instruction } from './code.ts';
 import { lowerProduct } from './lower-gemm.ts';
 import { lowerWinograd, prefersWinograd } from './lower-winograd.ts';
@@ -55,26 +56,16 @@ export function lower(
   };
   const lowerAll = (steps: readonly Step[]): Code => {
     const code = new Code();
-    for (const { op, out } of steps) {
+    for (const step of steps) {
       used = 0;
-      code.step = nameOf(op, out);
-      lowerStep(code, op, out, target);
+      code.step = step;
+      lowerStep(code, step.op, step.out, target);
     }
     return code;
   };
   const once = lowerAll(plan.once);
   const perStep = lowerAll(plan.perStep);
   return { once, perStep, arenaBytes: plan.arenaBytes + most };
-}
-
-/** What a profile calls a step. */
-function nameOf(op: Op, out: Tensor): string {
-  const size = out.shape.slice(1).join('×');
-  if (op.kind === 'attention') return `attention ${size}, ${op.k.shape[1]} keys`;
-  if (op.kind !== 'gemm') return `${op.kind} ${size}`;
-  const from = op.x.channels + (op.skip?.channels ?? 0);
-  const [kernel] = op.geometry?.kernel ?? [0];
-  return `${kernel ? `conv ${kernel}×${kernel}` : 'linear'} ${from}→${size}`;
 }
 
 function lowerStep(code: Code, op: Op, out: Tensor, target: Target): void {
@@ -161,20 +152,13 @@ function lowerStep(code: Code, op: Op, out: Tensor, target: Target): void {
     case 'sinusoid':
       return rowwise(L.OP_SINUSOID, op.dim, HEAVY, (i) => {
         i.arena(L.X, at(op.t)).set(L.FLIP, op.flip ? 1 : 0);
-        code.constant(L.FREQUENCIES, frequencies(op.dim / 2, op.shift));
+        code.constant(L.FREQUENCIES, frequencies(op));
       });
     case 'selectRow':
       return rowwise(L.OP_SELECT_ROW, out.channels, LIGHT, (i) =>
         i.arena(L.X, at(op.x)).arena(L.Y, at(op.rows)).set(L.BATCH_ROWS, op.x.shape[1]),
       );
   }
-}
-
-/** `exp(−ln(10000)·i / (half − shift))`, rounded to float32 where torch rounds. */
-function frequencies(half: number, shift: number): Float32Array {
-  return new Float32Array(half).map((_, i) =>
-    Math.exp(Math.fround(Math.fround(-Math.log(10000) * i) / (half - shift))),
-  );
 }
 
 /** Scale and shift of every channel, `[batch, 2, channels]`, to `to`. */

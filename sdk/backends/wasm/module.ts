@@ -1,13 +1,11 @@
 import { SDError } from '../../errors.ts';
 
-/** A compiled engine, its bytes, or where to fetch them. */
-export type WasmSource = WebAssembly.Module | ArrayBuffer | Uint8Array | URL | string;
-
+/** The bytes of both builds of the engine. */
 export interface WasmModules {
-  /** Build with fused multiply-add (relaxed SIMD). */
-  readonly relaxed: WasmSource;
-  /** Build with plain 128-bit SIMD. */
-  readonly plain: WasmSource;
+  /** With fused multiply-add (relaxed SIMD). */
+  readonly relaxed: BufferSource;
+  /** With plain 128-bit SIMD. */
+  readonly plain: BufferSource;
 }
 
 export type SimdChoice = 'auto' | 'relaxed' | 'plain';
@@ -45,13 +43,13 @@ export function canShareMemory(): boolean {
  * Compiles the build that runs here.
  *
  * @throws SDError `BACKEND_UNAVAILABLE` where there is no WebAssembly SIMD, or a build that was asked
- *   for by name cannot run; `NETWORK` when the module cannot be fetched.
+ *   for by name cannot run.
  */
-export async function compileEngine(
+export function compileEngine(
   modules: WasmModules,
   simd: SimdChoice,
   shared: boolean,
-): Promise<{ module: WebAssembly.Module; relaxed: boolean }> {
+): { module: WebAssembly.Module; relaxed: boolean } {
   if (!hasSimd())
     throw new SDError(
       'BACKEND_UNAVAILABLE',
@@ -63,9 +61,7 @@ export async function compileEngine(
       'BACKEND_UNAVAILABLE',
       "This browser has no relaxed SIMD. Use simd: 'auto', which falls back to plain SIMD.",
     );
-  const source = relaxed ? modules.relaxed : modules.plain;
-  if (source instanceof WebAssembly.Module) return { module: source, relaxed };
-  const bytes = await bytesOf(source);
+  const bytes = relaxed ? modules.relaxed : modules.plain;
   try {
     // At once: it takes milliseconds, in a worker that has nothing else to do yet.
     const module = new WebAssembly.Module(shared ? bytes : withUnsharedMemory(bytes));
@@ -75,25 +71,6 @@ export async function compileEngine(
       'BACKEND_UNAVAILABLE',
       `The engine does not compile (${(cause as Error).message}). A Content-Security-Policy must allow it: script-src … 'wasm-unsafe-eval'.`,
       { cause },
-    );
-  }
-}
-
-async function bytesOf(source: ArrayBuffer | Uint8Array | URL | string): Promise<BufferSource> {
-  if (source instanceof ArrayBuffer) return source;
-  if (source instanceof Uint8Array) return source as Uint8Array<ArrayBuffer>;
-  try {
-    const response = await fetch(source);
-    if (!response.ok) throw new Error(`HTTP ${response.status}`);
-    return await response.arrayBuffer();
-  } catch (cause) {
-    throw new SDError(
-      'NETWORK',
-      `The engine at ${source} could not be fetched. A Content-Security-Policy must allow its host in connect-src.`,
-      {
-        cause,
-        retryable: true,
-      },
     );
   }
 }

@@ -1,5 +1,5 @@
 import { SDError } from '../../errors.ts';
-import { fuse, plan, type Graph, type Tensor } from '../../graph/index.ts';
+import { fuse, plan, type Graph, type Step, type Tensor } from '../../graph/index.ts';
 import type { Program, ProgramReport, Weights } from '../backend.ts';
 import type { SharedArena } from './arena.ts';
 import type { Engine, Walk } from './engine.ts';
@@ -103,7 +103,7 @@ export class WasmProgram implements Program {
   }
 
   /** Milliseconds of each instruction of the `perStep` part and the step it belongs to, for benchmarks. */
-  profile(): Promise<{ readonly step: string; readonly ms: number }[]> {
+  profile(): Promise<{ readonly step: Step; readonly ms: number }[]> {
     return this.#engine.exclusive(async () => {
       this.#prepare();
       const { steps } = this.#lowered.perStep;

@@ -16,19 +16,14 @@ export interface Target {
   tileRows(rows: number, width: number): number;
 }
 
+const ACTIVATIONS: Readonly<Record<ActivationFn, number>> = {
+  silu: L.ACT_SILU,
+  gelu: L.ACT_GELU,
+  quick_gelu: L.ACT_QUICK_GELU,
+  relu: L.ACT_RELU,
+  tanh: L.ACT_TANH,
+};
+
 export function activationCode(fn: ActivationFn | undefined): number {
-  switch (fn) {
-    case undefined:
-      return L.ACT_NONE;
-    case 'silu':
-      return L.ACT_SILU;
-    case 'gelu':
-      return L.ACT_GELU;
-    case 'quick_gelu':
-      return L.ACT_QUICK_GELU;
-    case 'relu':
-      return L.ACT_RELU;
-    case 'tanh':
-      return L.ACT_TANH;
-  }
+  return fn ? ACTIVATIONS[fn] : L.ACT_NONE;
 }

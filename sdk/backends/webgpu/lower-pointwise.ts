@@ -3,12 +3,12 @@ import type {
   AddOp,
   EmbedOp,
   GegluOp,
-  ScaleOp,
   SelectRowOp,
   SinusoidOp,
   Tensor,
   UpsampleOp,
 } from '../../graph/index.ts';
+import { frequencies } from '../backend.ts';
 import type { Context } from './context.ts';
 import { float, grid, NOTHING, type Dispatch, type Operand } from './dispatch.ts';
 import { rowsOf, wordBytes, wordsOf } from './layout.ts';
@@ -44,10 +44,10 @@ function base(begin: number, end: number, streams: number, context: Context) {
   };
 }
 
-/** `fn(x)`, or a copy. */
+/** `fn(factor · x)`. */
 export function lowerActivation(
   x: Tensor,
-  fn: ActivationFn | undefined,
+  { fn, factor = 1 }: { fn?: ActivationFn; factor?: number },
   out: Tensor,
   context: Context,
 ): Dispatch[] {
@@ -58,21 +58,7 @@ export function lowerActivation(
       kernel: 'activation',
       constants: { FN: activationCode(fn), SPREAD: false },
       operands: [a.operand, result.operand],
-      uniforms: [begin, end, a.origin, 0, result.origin, 0, 0, 0],
-      ...base(begin, end, 2, context),
-    };
-  });
-}
-
-export function lowerScale(op: ScaleOp, out: Tensor, context: Context): Dispatch[] {
-  return wordRanges([op.x], out, context).map(([begin, end]) => {
-    const a = context.window(op.x, begin, end);
-    const result = context.window(out, begin, end);
-    return {
-      kernel: 'scale',
-      constants: { FN: 0, SPREAD: false },
-      operands: [a.operand, result.operand],
-      uniforms: [begin, end, a.origin, 0, result.origin, 0, 0, float(op.factor)],
+      uniforms: [begin, end, a.origin, 0, result.origin, 0, 0, float(factor)],
       ...base(begin, end, 2, context),
     };
   });
@@ -196,16 +182,15 @@ export function lowerEmbed(op: EmbedOp, out: Tensor, context: Context): Dispatch
 
 export function lowerSinusoid(op: SinusoidOp, out: Tensor, context: Context): Dispatch[] {
   const words = wordsIn(out);
-  const half = op.dim / 2;
-  // As torch makes them, rounding exponent and frequency to float32.
-  const frequencies = Float32Array.from({ length: half }, (_, i) =>
-    Math.exp(Math.fround(Math.fround(-Math.log(10000) * i) / (half - op.shift))),
-  );
   return [
     {
       kernel: 'sinusoid',
       constants: {},
-      operands: [context.whole(op.t), { from: 'constant', data: frequencies }, context.whole(out)],
+      operands: [
+        context.whole(op.t),
+        { from: 'constant', data: frequencies(op) },
+        context.whole(out),
+      ],
       uniforms: [words, op.dim, out.channels / op.dim, wordsOf(out.channels), op.flip ? 1 : 0],
       ...base(0, words, 1, context),
     },

@@ -1,6 +1,6 @@
 import type { Step } from '../../graph/index.ts';
 import type { Context } from './context.ts';
-import { grid, type Dispatch, type Operand } from './dispatch.ts';
+import { float, grid, type Dispatch, type Operand } from './dispatch.ts';
 import { alignUp, wordBytes } from './layout.ts';
 import { lowerAttention } from './lower-attention.ts';
 import { lowerGemm } from './lower-gemm.ts';
@@ -11,7 +11,6 @@ import {
   lowerEmbed,
   lowerGeglu,
   lowerJoin,
-  lowerScale,
   lowerSelectRow,
   lowerSinusoid,
   lowerUpsample,
@@ -33,13 +32,12 @@ export function lower({ op, out }: Step, context: Context): Dispatch[] {
     case 'layerNorm':
       return lowerLayerNorm(op, out, context);
     case 'activation':
-      return lowerActivation(op.x, op.fn, out, context);
+    case 'scale':
+      return lowerActivation(op.x, op, out, context);
     case 'geglu':
       return lowerGeglu(op, out, context);
     case 'add':
       return apart(lowerAdd(op, out, context), context);
-    case 'scale':
-      return lowerScale(op, out, context);
     case 'concat':
       return apart(lowerJoin(op.a, op.b, out, context), context);
     case 'upsample':
@@ -71,7 +69,7 @@ function apart(dispatches: readonly Dispatch[], context: Context): Dispatch[] {
         kernel: 'activation',
         constants: { FN: 0, SPREAD: false },
         operands: [operand, copy],
-        uniforms: [0, words, 0, 0, 0, 0, 0, 0],
+        uniforms: [0, words, 0, 0, 0, 0, 0, float(1)],
         grid: grid(Math.ceil(words / 64)),
         flops: 0,
         bytes: 2 * operand.size,

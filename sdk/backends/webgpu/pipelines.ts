@@ -1,7 +1,7 @@
 import { SDError } from '../../errors.ts';
 import type { Device } from './device.ts';
 import type { Dispatch } from './dispatch.ts';
-import { KERNELS, type Access, type KernelName } from './kernels.ts';
+import { bindingsOf, KERNELS, type Access, type KernelName } from './kernels.ts';
 import type { Storage } from './layout.ts';
 import { specialise, type KernelSources } from './shader.ts';
 
@@ -50,25 +50,24 @@ export class Pipelines {
   async #compile(specialised: Specialised): Promise<Pipeline> {
     const { kernel, constants } = specialised;
     const { gpu, storage, subgroupSize } = this.#device;
-    const { entry, bindings } = KERNELS[kernel];
     const names = filesOf(specialised, storage, subgroupSize);
     const layout = this.#layout(kernel);
     const module = gpu.createShaderModule({
-      label: entry,
+      label: kernel,
       code: specialise(this.#sources, names, constants, this.#options),
     });
     try {
       const pipeline = await gpu.createComputePipelineAsync({
-        label: entry,
+        label: kernel,
         layout: gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
-        compute: { module, entryPoint: entry },
+        compute: { module, entryPoint: kernel },
       });
-      return { gpu: pipeline, layout, bindings: entriesOf(bindings) };
+      return { gpu: pipeline, layout, bindings: bindingsOf(kernel) };
     } catch (cause) {
       this.#device.check();
       const { messages } = await module.getCompilationInfo();
       const text = messages.map((m) => `${m.lineNum}:${m.linePos} ${m.message}`).join('\n');
-      throw new SDError('INTERNAL', `the GPU's compiler refused the kernel ${entry}. ${text}`, {
+      throw new SDError('INTERNAL', `the GPU's compiler refused the kernel ${kernel}. ${text}`, {
         cause,
       });
     }
@@ -81,7 +80,7 @@ export class Pipelines {
       const entries: GPUBindGroupLayoutEntry[] = [
         { binding: 0, visibility, buffer: { type: 'uniform' } },
       ];
-      for (const [binding, access] of entriesOf(KERNELS[kernel].bindings)) {
+      for (const [binding, access] of bindingsOf(kernel)) {
         const type = access === 'read' ? 'read-only-storage' : 'storage';
         entries.push({ binding, visibility, buffer: { type } });
       }
@@ -109,8 +108,4 @@ export function filesOf(
     neighbours: Number(constants.SPLIT) <= subgroupSize ? 'neighbours-subgroups' : 'neighbours',
   };
   return KERNELS[kernel].files.map((file) => variants[file] ?? file);
-}
-
-function entriesOf(bindings: Readonly<Record<number, Access>>): [number, Access][] {
-  return Object.entries(bindings).map(([index, access]) => [Number(index), access]);
 }

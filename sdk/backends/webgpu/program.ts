@@ -8,6 +8,7 @@ import { ALIGNMENT, alignUp, type Storage, type TensorLayout } from './layout.ts
 import { Lowering, scratchBytes, type LoweringChoices } from './lowering.ts';
 import type { Pace } from './pace.ts';
 import type { Pipeline, Pipelines } from './pipelines.ts';
+import { COPY_DST, COPY_SRC, MAP_READ, STORAGE, UNIFORM } from './usage.ts';
 import type { WebGPUWeights } from './weights.ts';
 
 /** A dispatch with the GPU's objects for it. */
@@ -17,12 +18,6 @@ interface Recorded {
   readonly grid: Dispatch['grid'];
   readonly cost: number;
 }
-
-const STORAGE = 0x80;
-const UNIFORM = 0x40;
-const COPY_DST = 0x08;
-const COPY_SRC = 0x04;
-const MAP_READ = 0x01;
 
 /** A model on the GPU: everything it needs is made here once, and a run only encodes and submits. */
 export class WebGPUProgram implements Program {

@@ -1,9 +1,6 @@
 import type { Device } from './device.ts';
+import { COPY_DST, COPY_SRC, MAP_READ, QUERY_RESOLVE } from './usage.ts';
 
-const MAP_READ = 0x01;
-const COPY_DST = 0x08;
-const COPY_SRC = 0x04;
-const QUERY_RESOLVE = 0x200;
 /** Begin and end, in nanoseconds as 64-bit integers. */
 const BYTES = 16;
 

@@ -5,8 +5,8 @@ import type { KernelName } from './kernels.ts';
 import { wordBytes } from './layout.ts';
 import type { Pipeline, Pipelines } from './pipelines.ts';
 import type { WebGPUProgram } from './program.ts';
+import { COPY_DST, COPY_SRC, MAP_READ, STORAGE, UNIFORM } from './usage.ts';
 
-const USAGE = { storage: 0x80, uniform: 0x40, copyTo: 0x08, copyFrom: 0x04, mapRead: 0x01 };
 /** Terms of a sum that combine.wgsl has room for. */
 const MOST_TERMS = 32;
 
@@ -49,11 +49,10 @@ export class WebGPUVectors implements Vectors {
     this.#device = device;
     this.#options = options;
     this.#size = elements(options);
-    const { storage, uniform, copyTo, copyFrom, mapRead } = USAGE;
     const count = options.count + 1; // the last is the input on its way to a program
-    this.#vectors = this.#make(4 * this.#size * count, storage | copyTo | copyFrom);
-    this.#staging = this.#make(4 * this.#size, mapRead | copyTo);
-    this.#uniforms = this.#make(16 * (1 + MOST_TERMS), uniform | copyTo);
+    this.#vectors = this.#make(4 * this.#size * count, STORAGE | COPY_DST | COPY_SRC);
+    this.#staging = this.#make(4 * this.#size, MAP_READ | COPY_DST);
+    this.#uniforms = this.#make(16 * (1 + MOST_TERMS), UNIFORM | COPY_DST);
     this.#extra = this.#filled(options.extra ?? []);
     this.#combine = this.#step(combine, [this.#vectors, this.#filled(options.mask ?? [])]);
   }
@@ -138,7 +137,7 @@ export class WebGPUVectors implements Vectors {
   /** A copy of all vectors, which nobody need wait for. */
   async copy(): Promise<Float32Array> {
     const { size } = this.#vectors;
-    const staging = this.#device.gpu.createBuffer({ size, usage: USAGE.mapRead | USAGE.copyTo });
+    const staging = this.#device.gpu.createBuffer({ size, usage: MAP_READ | COPY_DST });
     try {
       return await this.#read(staging, 0, size);
     } finally {
@@ -222,7 +221,7 @@ export class WebGPUVectors implements Vectors {
     const words = new Uint8Array(4 * Math.max(4, data.length));
     const Words = data instanceof Uint32Array ? Uint32Array : Float32Array;
     new Words(words.buffer).set(data);
-    const buffer = this.#make(words.byteLength, USAGE.storage | USAGE.copyTo);
+    const buffer = this.#make(words.byteLength, STORAGE | COPY_DST);
     this.#device.gpu.queue.writeBuffer(buffer, 0, words);
     return buffer;
   }

@@ -3,6 +3,7 @@ import { SDError } from '../../errors.ts';
 import type { PackedParam, WeightDtypes, Weights } from '../backend.ts';
 import type { Device } from './device.ts';
 import { layOutParams, wordsOf, type ParamSlot } from './layout.ts';
+import { COPY_DST, STORAGE } from './usage.ts';
 
 /** Bytes of a single write: small ones cost calls, large ones stall the GPU process. */
 const CHUNK = 16 * 2 ** 20;
@@ -35,7 +36,7 @@ export class WebGPUWeights implements Weights {
     dtypes: WeightDtypes,
   ): Promise<WebGPUWeights> {
     const { slots, buffers } = layOutParams(params, dtypes, device.maxBuffer);
-    const usage = 0x88; // GPUBufferUsage.STORAGE | COPY_DST
+    const usage = STORAGE | COPY_DST;
     const made: GPUBuffer[] = [];
     try {
       await device.guarded(() => {
