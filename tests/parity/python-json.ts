@@ -7,6 +7,6 @@ export function parsePythonJson(text: string): unknown {
   // Twice, since neighbours share their comma.
   const quoted = [1, 2].reduce((json) => json.replace(bare, '$1"\\u0000$2"'), text);
   return JSON.parse(quoted, (_key, value: unknown) =>
-    typeof value === 'string' && value.startsWith(MARK) ? WORDS[value.slice(1)] : value,
+    typeof value === 'string' && value.startsWith(MARK) ? (WORDS[value.slice(1)] ?? value) : value,
   );
 }
