@@ -1,4 +1,11 @@
-import type { ActivationFn, ConvGeometry, InputRate, Padding, PrimitiveOp } from './ops.ts';
+import {
+  isParam,
+  type ActivationFn,
+  type ConvGeometry,
+  type InputRate,
+  type Padding,
+  type PrimitiveOp,
+} from './ops.ts';
 import { sameShape, sizeOf, Tensor, type Param, type ParamKind } from './tensor.ts';
 
 /**
@@ -64,7 +71,7 @@ export class Graph {
 function keyOf(op: PrimitiveOp, shape: readonly number[]): string {
   const part = (value: unknown): unknown => {
     if (value instanceof Tensor) return `t${value.id}`;
-    if (typeof value === 'object' && value !== null && 'name' in value) return `p${value.name}`;
+    if (isParam(value)) return `p${value.name}`;
     return value;
   };
   return JSON.stringify([Object.entries(op).map(([name, value]) => [name, part(value)]), shape]);

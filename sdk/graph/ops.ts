@@ -1,4 +1,4 @@
-import type { Param, Tensor } from './tensor.ts';
+import { Tensor, type Param } from './tensor.ts';
 
 /** Pointwise functions. `gelu` is the exact erf form, `quick_gelu` is `x·sigmoid(1.702x)`. */
 export type ActivationFn = 'silu' | 'gelu' | 'quick_gelu' | 'relu' | 'tanh';
@@ -225,44 +225,14 @@ export type AnyOp = PrimitiveOp | NormStatsOp | GemmOp;
 
 /** The tensors an op reads. */
 export function inputsOf(op: AnyOp): Tensor[] {
-  switch (op.kind) {
-    case 'input':
-      return [];
-    case 'attention':
-      return [op.q, op.k, op.v];
-    case 'add':
-    case 'concat':
-      return [op.a, op.b];
-    case 'embed':
-      return [op.ids];
-    case 'sinusoid':
-      return [op.t];
-    case 'selectRow':
-      return [op.x, op.rows];
-    case 'groupNorm':
-    case 'normStats':
-      return op.skip ? [op.x, op.skip] : [op.x];
-    case 'gemm':
-      return [op.x, op.skip, op.norm, op.channelBias, op.residual].filter((t) => t !== undefined);
-    default:
-      return [op.x];
-  }
+  return Object.values(op).filter((value) => value instanceof Tensor);
 }
 
 /** The parameters an op reads. */
 export function paramsOf(op: AnyOp): Param[] {
-  switch (op.kind) {
-    case 'linear':
-    case 'conv':
-    case 'gemm':
-      return op.bias ? [op.weight, op.bias] : [op.weight];
-    case 'groupNorm':
-    case 'layerNorm':
-    case 'normStats':
-      return [op.weight, op.bias];
-    case 'embed':
-      return [op.table, op.positions];
-    default:
-      return [];
-  }
+  return Object.values(op).filter(isParam);
+}
+
+export function isParam(value: unknown): value is Param {
+  return typeof value === 'object' && value !== null && 'name' in value;
 }

@@ -21,32 +21,32 @@ export class ConfigReader {
   }
 
   integer(key: string, fallback?: number): number {
-    const value = this.has(key) ? this.#json[key] : fallback;
+    const value = this.#json[key] ?? fallback;
     if (!Number.isSafeInteger(value) || (value as number) < 0 || (value as number) > 1 << 20)
       throw this.fail(key, 'a whole number');
     return value as number;
   }
 
   number(key: string, fallback: number): number {
-    const value = this.has(key) ? this.#json[key] : fallback;
+    const value = this.#json[key] ?? fallback;
     if (typeof value !== 'number' || !Number.isFinite(value)) throw this.fail(key, 'a number');
     return value;
   }
 
   boolean(key: string, fallback: boolean): boolean {
-    const value = this.has(key) ? this.#json[key] : fallback;
+    const value = this.#json[key] ?? fallback;
     if (typeof value !== 'boolean') throw this.fail(key, 'true or false');
     return value;
   }
 
   string<T extends string>(key: string, known: readonly T[], fallback?: T): T {
-    const value = this.has(key) ? this.#json[key] : fallback;
+    const value = this.#json[key] ?? fallback;
     if (!known.includes(value as T)) throw this.fail(key, `one of ${known.join(', ')}`);
     return value as T;
   }
 
   list<T extends string>(key: string, known: readonly T[], fallback: readonly T[]): readonly T[] {
-    const value = this.has(key) ? this.#json[key] : fallback;
+    const value = this.#json[key] ?? fallback;
     if (!Array.isArray(value) || value.length === 0 || !value.every((v) => known.includes(v)))
       throw this.fail(key, `a list of ${known.join(', ')}`);
     return value as T[];
@@ -54,7 +54,7 @@ export class ConfigReader {
 
   /** A list of whole numbers; one number stands for `count` equal ones. */
   integers(key: string, count: number | undefined, fallback: number | readonly number[]): number[] {
-    const value = this.has(key) ? this.#json[key] : fallback;
+    const value = this.#json[key] ?? fallback;
     const list =
       typeof value === 'number' && count !== undefined ? new Array(count).fill(value) : value;
     const fits = Array.isArray(list) && (count === undefined || list.length === count);
@@ -63,14 +63,19 @@ export class ConfigReader {
     return list as number[];
   }
 
-  /** Refuses a feature that is not built here, rather than computing something else. */
-  refuse(key: string, ...allowed: readonly unknown[]): void {
-    const value = this.#json[key];
-    if (value === undefined || value === null || value === false || allowed.includes(value)) return;
-    throw new SDError(
-      'INVALID_MODEL',
-      `The ${this.#model} uses ${key} = ${JSON.stringify(value)}, which is not supported.`,
-    );
+  /**
+   * Refuses features that are not built here, rather than computing something else.
+   * @param built the values of each key that are, beside null and false
+   */
+  refuse(built: Readonly<Record<string, readonly unknown[]>>): void {
+    for (const [key, allowed] of Object.entries(built)) {
+      const value = this.#json[key];
+      if ([undefined, null, false, ...allowed].includes(value)) continue;
+      throw new SDError(
+        'INVALID_MODEL',
+        `The ${this.#model} uses ${key} = ${JSON.stringify(value)}, which is not supported.`,
+      );
+    }
   }
 
   fail(key: string, expected: string): SDError {

@@ -28,9 +28,11 @@ export interface TaesdConfig {
  */
 export function parseTaesdConfig(json: unknown): TaesdConfig {
   const c = new ConfigReader(json, 'tiny VAE');
-  c.refuse('act_fn', 'relu');
-  c.refuse('upsample_fn', 'nearest');
-  c.refuse('upsampling_scaling_factor', 2);
+  c.refuse({
+    act_fn: ['relu'],
+    upsample_fn: ['nearest'],
+    upsampling_scaling_factor: [2],
+  });
   const encoderChannels = c.integers('encoder_block_out_channels', undefined, [64, 64, 64, 64]);
   const decoderChannels = c.integers('decoder_block_out_channels', undefined, [64, 64, 64, 64]);
   return {

@@ -66,28 +66,30 @@ export function parseUNetConfig(json: unknown, timeIds = SDXL_TIME_IDS): UNetCon
     ['UNetMidBlock2DCrossAttn', 'UNetMidBlock2D'],
     'UNetMidBlock2DCrossAttn',
   );
-  c.refuse('act_fn', 'silu', 'swish');
-  c.refuse('center_input_sample');
-  c.refuse('only_cross_attention');
-  c.refuse('dual_cross_attention');
-  c.refuse('class_embed_type');
-  c.refuse('num_class_embeds');
-  c.refuse('encoder_hid_dim');
-  c.refuse('encoder_hid_dim_type');
-  c.refuse('time_embedding_type', 'positional');
-  c.refuse('time_embedding_dim');
-  c.refuse('time_embedding_act_fn');
-  c.refuse('timestep_post_act');
-  c.refuse('resnet_time_scale_shift', 'default');
-  c.refuse('resnet_skip_time_act');
-  c.refuse('cross_attention_norm');
-  c.refuse('reverse_transformer_layers_per_block');
-  c.refuse('mid_block_scale_factor', 1);
-  c.refuse('resnet_out_scale_factor', 1);
-  c.refuse('conv_in_kernel', 3);
-  c.refuse('conv_out_kernel', 3);
-  c.refuse('attention_type', 'default');
-  c.refuse('addition_embed_type', 'text_time');
+  c.refuse({
+    act_fn: ['silu', 'swish'],
+    center_input_sample: [],
+    only_cross_attention: [],
+    dual_cross_attention: [],
+    class_embed_type: [],
+    num_class_embeds: [],
+    encoder_hid_dim: [],
+    encoder_hid_dim_type: [],
+    time_embedding_type: ['positional'],
+    time_embedding_dim: [],
+    time_embedding_act_fn: [],
+    timestep_post_act: [],
+    resnet_time_scale_shift: ['default'],
+    resnet_skip_time_act: [],
+    cross_attention_norm: [],
+    reverse_transformer_layers_per_block: [],
+    mid_block_scale_factor: [1],
+    resnet_out_scale_factor: [1],
+    conv_in_kernel: [3],
+    conv_out_kernel: [3],
+    attention_type: ['default'],
+    addition_embed_type: ['text_time'],
+  });
 
   // `attention_head_dim` is the number of heads, misnamed (diffusers issue 2011).
   const headsKey = c.has('num_attention_heads') ? 'num_attention_heads' : 'attention_head_dim';

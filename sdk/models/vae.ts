@@ -43,7 +43,9 @@ export function parseVaeConfig(json: unknown): VaeConfig {
     ['UpDecoderBlock2D'],
     levels.map(() => 'UpDecoderBlock2D'),
   );
-  c.refuse('act_fn', 'silu', 'swish');
+  c.refuse({
+    act_fn: ['silu', 'swish'],
+  });
   const groups = c.integer('norm_num_groups', 32);
   for (const n of channels)
     if (n % groups !== 0) throw c.fail('norm_num_groups', `a divisor of ${n} channels`);

@@ -1,5 +1,5 @@
 import { SDError } from '../errors.ts';
-import type { ParamKind } from '../graph/index.ts';
+import { sameShape, type ParamKind } from '../graph/tensor.ts';
 import { isWeightDType, type TensorInfo } from './tensor.ts';
 
 /** What a model says of one of its parameters. */
@@ -72,8 +72,4 @@ function list(title: string, items: readonly string[]): string {
   if (items.length === 0) return '';
   const more = items.length > LISTED ? `, and ${items.length - LISTED} more` : '';
   return `${items.length} ${title}: ${items.slice(0, LISTED).join(', ')}${more}.`;
-}
-
-function sameShape(a: readonly number[], b: readonly number[]): boolean {
-  return a.length === b.length && a.every((n, i) => n === b[i]);
 }

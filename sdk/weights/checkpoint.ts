@@ -4,10 +4,10 @@ import type { TensorReader } from './tensor.ts';
 export interface Checkpoint {
   /** For messages: a URL, a folder, a file. */
   readonly name: string;
-  /** Parsed `model_index.json`, such as `_class_name`. */
+  /** Parsed `model_index.json`. */
   readonly modelIndex: Readonly<Record<string, unknown>>;
-  /** Names of the parts that are there, such as `unet`, and what they are. */
-  readonly components: ReadonlyMap<string, { readonly library: string; readonly type: string }>;
+  /** Names of the parts that are there, such as `unet`. */
+  readonly components: ReadonlySet<string>;
   /** `config.json` of a part, or `scheduler_config.json`. */
   config(component: string): Promise<Readonly<Record<string, unknown>>>;
   /** A text file such as `tokenizer/vocab.json`. @throws SDError MISSING_FILE */

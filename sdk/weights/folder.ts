@@ -44,17 +44,15 @@ export async function openDiffusersFolder(
   };
 }
 
-function readComponents(
-  modelIndex: Record<string, unknown>,
-): Map<string, { library: string; type: string }> {
-  const components = new Map<string, { library: string; type: string }>();
-  for (const [name, value] of Object.entries(modelIndex)) {
-    if (!Array.isArray(value) || value.length !== 2) continue;
-    const [library, type] = value as [unknown, unknown];
-    if (typeof library === 'string' && typeof type === 'string')
-      components.set(name, { library, type });
-  }
-  return components;
+/** A part is given as the library and the class it is of; one that is left out as two nulls. */
+function readComponents(modelIndex: Record<string, unknown>): Set<string> {
+  const isPart = ([, value]: [string, unknown]): boolean =>
+    Array.isArray(value) && value.length === 2 && value.every((name) => typeof name === 'string');
+  return new Set(
+    Object.entries(modelIndex)
+      .filter(isPart)
+      .map(([name]) => name),
+  );
 }
 
 /**
@@ -72,24 +70,26 @@ export async function openWeights(
   // transformers saves `model`, diffusers the longer name; the likely one first spares requests.
   const stems = ['diffusion_pytorch_model', 'model'];
   if (component.startsWith('text_encoder')) stems.reverse();
-  for (const v of variants)
-    for (const stem of stems) {
-      const whole = `${folder}${stem}${v}.safetensors`;
-      if (await files.has(whole, signal)) return openTensors(await files.open(whole), signal);
-    }
-  for (const v of variants)
-    for (const stem of stems)
-      // Libraries differ in where the variant goes.
-      for (const index of new Set([
-        `${folder}${stem}.safetensors.index${v}.json`,
-        `${folder}${stem}${v}.safetensors.index.json`,
-      ]))
-        if (await files.has(index, signal)) return openSharded(files, folder, index, signal);
-  for (const v of variants)
-    for (const stem of ['diffusion_pytorch_model', 'pytorch_model']) {
-      const whole = `${folder}${stem}${v}.bin`;
-      if (await files.has(whole, signal)) return openTensors(await files.open(whole), signal);
-    }
+  const paths = [
+    ...variants.flatMap((v) => stems.map((stem) => `${stem}${v}.safetensors`)),
+    // Libraries differ in where the variant goes.
+    ...variants.flatMap((v) =>
+      stems.flatMap((stem) => [
+        `${stem}.safetensors.index${v}.json`,
+        `${stem}${v}.safetensors.index.json`,
+      ]),
+    ),
+    ...variants.flatMap((v) =>
+      ['diffusion_pytorch_model', 'pytorch_model'].map((stem) => `${stem}${v}.bin`),
+    ),
+  ];
+  for (const path of new Set(paths)) {
+    const whole = folder + path;
+    if (!(await files.has(whole, signal))) continue;
+    return path.endsWith('.json')
+      ? openSharded(files, folder, whole, signal)
+      : openTensors(await files.open(whole), signal);
+  }
   throw new SDError(
     'MISSING_FILE',
     `${files.name} holds no weights ${folder}{${stems.join(',')}}${variants[0]}.safetensors (or their sharded form). ` +

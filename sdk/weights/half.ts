@@ -1,5 +1,7 @@
 import { SDError } from '../errors.ts';
 import { float32ToFloat16 } from './dtype.ts';
+import type { Cursor } from './source.ts';
+import type { RawTensor, ReadOptions, TensorInfo } from './tensor.ts';
 
 /** Bytes that are converted at once: they stay in the second-level cache. */
 const BLOCK = 256 * 1024;
@@ -42,6 +44,23 @@ export async function readHalf(
   }
   convert();
   return new Uint8Array(out.buffer);
+}
+
+/**
+ * `length` bytes at `begin` as a tensor; those of an f32 that is wanted as f16 come as such.
+ * @throws SDError INVALID_FILE as {@link readHalf}; whatever the source throws
+ */
+export async function readTensor(
+  cursor: Cursor,
+  { name, dtype, shape }: TensorInfo & { readonly name: string },
+  begin: number,
+  length: number,
+  { halves, onBytes }: ReadOptions,
+): Promise<RawTensor> {
+  if (dtype !== 'F32' || !halves?.(name))
+    return { name, dtype, shape, bytes: await cursor.read(begin, length, onBytes) };
+  const bytes = await readHalf(name, cursor.pieces(begin, length), length / 4, onBytes);
+  return { name, dtype: 'F16', shape, bytes };
 }
 
 export function tooLarge(name: string): SDError {

@@ -1,9 +1,10 @@
 import type { PackedParam } from '../backends/backend.ts';
 import { SDError } from '../errors.ts';
+import { sizeOf } from '../graph/tensor.ts';
 import { toFloat32 } from './dtype.ts';
 import { loraNames, type LoraPart, type LoraTables, type LoraTarget } from './lora-names.ts';
 import { packTensor, unpackTensor } from './pack.ts';
-import { isWeightDType, sizeOf, type RawTensor } from './tensor.ts';
+import { isWeightDType, type RawTensor } from './tensor.ts';
 
 /** The change of one weight: `scale · up · down`. */
 interface LoraDelta {
@@ -45,18 +46,20 @@ const OTHER_KINDS: readonly [RegExp, string][] = [
   [/\.diff(_b)?$/, 'a full difference of weights'],
 ];
 
-/** Of a tensor's name: which module, and which half of its LoRA. */
-const ROLES: readonly [RegExp, 'up' | 'down' | undefined][] = [
-  [/^(.+)\.lora_down\.weight$/, 'down'],
-  [/^(.+)\.lora_up\.weight$/, 'up'],
-  [/^(.+)\.lora_A(?:\.\w+)?\.weight$/, 'down'],
-  [/^(.+)\.lora_B(?:\.\w+)?\.weight$/, 'up'],
-  [/^(.+?)(?:\.lora_linear_layer|\.lora)\.down\.weight$/, 'down'],
-  [/^(.+?)(?:\.lora_linear_layer|\.lora)\.up\.weight$/, 'up'],
-  [/^(.+_lora)\.down\.weight$/, 'down'],
-  [/^(.+_lora)\.up\.weight$/, 'up'],
-  [/^(.+)\.alpha$/, undefined],
+/** Of a tensor's name: which module, and which half of its LoRA; or its alpha. */
+const ROLES = [
+  /^(.+)\.lora_(down|up)\.weight$/,
+  /^(.+)\.lora_(A|B)(?:\.\w+)?\.weight$/,
+  /^(.+?)(?:\.lora_linear_layer|\.lora)\.(down|up)\.weight$/,
+  /^(.+_lora)\.(down|up)\.weight$/,
+  /^(.+)\.alpha$/,
 ];
+const HALVES: Readonly<Record<string, 'up' | 'down'>> = {
+  up: 'up',
+  down: 'down',
+  A: 'down',
+  B: 'up',
+};
 
 /**
  * Reads a LoRA of the kohya, diffusers or PEFT kind against the tables of the model it is for.
@@ -153,9 +156,9 @@ function addDelta(weights: Float32Array, delta: LoraDelta, strength: number): vo
 }
 
 function roleOf(name: string): { module: string; role: 'up' | 'down' | undefined } {
-  for (const [pattern, role] of ROLES) {
+  for (const pattern of ROLES) {
     const match = pattern.exec(name);
-    if (match) return { module: match[1], role };
+    if (match) return { module: match[1], role: HALVES[match[2]] };
   }
   throw new SDError(
     'UNSUPPORTED_FORMAT',

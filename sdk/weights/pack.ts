@@ -1,7 +1,6 @@
 import { PANEL, SCALE_BLOCK, type PackedParam, type WeightDtype } from '../backends/backend.ts';
-import type { Param } from '../graph/index.ts';
+import { sizeOf, type Param } from '../graph/tensor.ts';
 import { float16ToFloat32, float32ToFloat16 } from './dtype.ts';
-import { sizeOf } from './tensor.ts';
 
 /** Weights as they come: f32, or f16 as bits. */
 export type Values = Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;

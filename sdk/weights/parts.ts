@@ -38,12 +38,7 @@ export function withParts(
   };
   return {
     ...base,
-    components: parts.has('preview')
-      ? new Map([
-          ...base.components,
-          ['preview', { library: 'diffusers', type: 'AutoencoderTiny' }],
-        ])
-      : base.components,
+    components: parts.has('preview') ? new Set([...base.components, 'preview']) : base.components,
     async config(component) {
       const part = parts.get(component);
       if (part?.kind === 'file' && (component === 'vae' || component === 'preview')) {

@@ -1,10 +1,9 @@
 import { SDError } from '../errors.ts';
-import { readHalf } from './half.ts';
+import { readTensor } from './half.ts';
 import { headerLength, parseHeader, type SafetensorsHeader } from './safetensors.ts';
 import { Cursor, type ByteSource } from './source.ts';
 import {
   byteLength,
-  sizeOf,
   type RawTensor,
   type ReadOptions,
   type TensorInfo,
@@ -50,11 +49,6 @@ export class SafetensorsReader implements TensorReader {
     return this.#header.tensors.get(name);
   }
 
-  async read(name: string, options?: ReadOptions): Promise<RawTensor> {
-    for await (const tensor of this.tensors([name], options)) return tensor;
-    throw noTensor(this.#source.name, name);
-  }
-
   async *tensors(
     names: Iterable<string> = this.names(),
     options: ReadOptions = {},
@@ -73,14 +67,7 @@ export class SafetensorsReader implements TensorReader {
     const cursor = new Cursor(this.#source, wanted, options.signal);
     try {
       for (const { name, dtype, shape, begin, end } of wanted) {
-        if (dtype === 'F32' && options.halves?.(name)) {
-          const pieces = cursor.pieces(begin, end - begin);
-          const bytes = await readHalf(name, pieces, sizeOf(shape), options.onBytes);
-          yield { name, dtype: 'F16', shape, bytes };
-        } else {
-          const bytes = await cursor.read(begin, end - begin, options.onBytes);
-          yield { name, dtype, shape, bytes };
-        }
+        yield readTensor(cursor, { name, dtype, shape }, begin, end - begin, options);
       }
     } finally {
       await cursor.close();

@@ -1,6 +1,6 @@
 import { SDError } from '../errors.ts';
 import { noTensor } from './safetensors-reader.ts';
-import type { RawTensor, ReadOptions, TensorInfo, TensorReader } from './tensor.ts';
+import { grouped, type ReadOptions, type TensorInfo, type TensorReader } from './tensor.ts';
 
 /**
  * Several files read as one, shard after shard.
@@ -32,15 +32,8 @@ export function joinReaders(
     names: () => shardOf.keys(),
     info: (tensor): TensorInfo | undefined =>
       shardOf.has(tensor) ? readerOf(tensor).info(tensor) : undefined,
-    read: async (tensor, options): Promise<RawTensor> => readerOf(tensor).read(tensor, options),
     async *tensors(names: Iterable<string> = shardOf.keys(), options?: ReadOptions) {
-      const wanted = new Map<TensorReader, string[]>();
-      for (const tensor of names) {
-        const reader = readerOf(tensor);
-        const list = wanted.get(reader);
-        if (list) list.push(tensor);
-        else wanted.set(reader, [tensor]);
-      }
+      const wanted = grouped(names, readerOf);
       for (const reader of readers.values()) {
         const list = wanted.get(reader);
         if (list) yield* reader.tensors(list, options);

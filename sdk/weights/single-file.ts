@@ -46,7 +46,11 @@ export async function openSingleFile(
   return {
     name: source.name,
     modelIndex: configs.modelIndex,
-    components: componentsOf(configs),
+    components: new Set([
+      ...['unet', 'vae', 'scheduler'],
+      ...configs.textEncoders.keys(),
+      ...configs.tokenizers.keys(),
+    ]),
     config: async (component) => configOf(configs, component, source.name),
     optionalText,
     text: async (path) => {
@@ -62,19 +66,6 @@ export async function openSingleFile(
 function detect(reader: TensorReader): Detected {
   const step = reader instanceof TorchReader ? reader.numbers.get('global_step') : undefined;
   return detectFamily(reader, step);
-}
-
-function componentsOf(configs: ModelConfigs): Checkpoint['components'] {
-  const components = new Map([
-    ['unet', { library: 'diffusers', type: 'UNet2DConditionModel' }],
-    ['vae', { library: 'diffusers', type: 'AutoencoderKL' }],
-    ['scheduler', { library: 'diffusers', type: configs.scheduler._class_name as string }],
-  ]);
-  for (const [name, { architectures }] of configs.textEncoders)
-    components.set(name, { library: 'transformers', type: (architectures as string[])[0] });
-  for (const name of configs.tokenizers.keys())
-    components.set(name, { library: 'transformers', type: 'CLIPTokenizer' });
-  return components;
 }
 
 function configOf(

@@ -1,61 +1,31 @@
-/** Element types a weight file may name. The first six hold weights; the rest are recognised. */
-export type WeightDType = 'F64' | 'F32' | 'F16' | 'BF16' | 'F8_E4M3' | 'F8_E5M2';
-export type DType =
-  | WeightDType
-  | 'F8_E4M3FNUZ'
-  | 'F8_E5M2FNUZ'
-  | 'F8_E8M0'
-  | 'F6_E2M3'
-  | 'F6_E3M2'
-  | 'F4'
-  | 'I64'
-  | 'U64'
-  | 'C64'
-  | 'I32'
-  | 'U32'
-  | 'I16'
-  | 'U16'
-  | 'I8'
-  | 'U8'
-  | 'BOOL';
+import { sizeOf } from '../graph/tensor.ts';
 
-/** Bits of one element. */
-export const DTYPE_BITS: ReadonlyMap<string, number> = new Map<DType, number>([
-  ['F64', 64],
-  ['F32', 32],
-  ['F16', 16],
-  ['BF16', 16],
-  ['F8_E4M3', 8],
-  ['F8_E5M2', 8],
-  ['F8_E4M3FNUZ', 8],
-  ['F8_E5M2FNUZ', 8],
-  ['F8_E8M0', 8],
-  ['F6_E2M3', 6],
-  ['F6_E3M2', 6],
-  ['F4', 4],
-  ['I64', 64],
-  ['U64', 64],
-  ['C64', 64],
-  ['I32', 32],
-  ['U32', 32],
-  ['I16', 16],
-  ['U16', 16],
-  ['I8', 8],
-  ['U8', 8],
-  ['BOOL', 8],
-]);
+/** Element types that hold weights. */
+const WEIGHT_DTYPES = ['F64', 'F32', 'F16', 'BF16', 'F8_E4M3', 'F8_E5M2'] as const;
+/** Others that a weight file may name. */
+const OTHER_DTYPES = [
+  ...([
+    'F8_E4M3FNUZ',
+    'F8_E5M2FNUZ',
+    'F8_E8M0',
+    'F6_E2M3',
+    'F6_E3M2',
+    'F4',
+    'BOOL',
+    'C64',
+  ] as const),
+  ...(['I64', 'U64', 'I32', 'U32', 'I16', 'U16', 'I8', 'U8'] as const),
+] as const;
+export type WeightDType = (typeof WEIGHT_DTYPES)[number];
+export type DType = WeightDType | (typeof OTHER_DTYPES)[number];
 
-const WEIGHT_DTYPES: ReadonlySet<string> = new Set<WeightDType>([
-  'F64',
-  'F32',
-  'F16',
-  'BF16',
-  'F8_E4M3',
-  'F8_E5M2',
-]);
+/** Bits of one element: the first number in its name. */
+export const DTYPE_BITS: ReadonlyMap<string, number> = new Map(
+  [...WEIGHT_DTYPES, ...OTHER_DTYPES].map((name) => [name, Number(/\d+/.exec(name)?.[0] ?? 8)]),
+);
 
 export function isWeightDType(dtype: string): dtype is WeightDType {
-  return WEIGHT_DTYPES.has(dtype);
+  return WEIGHT_DTYPES.includes(dtype as WeightDType);
 }
 
 export interface TensorInfo {
@@ -86,18 +56,26 @@ export interface ReadOptions {
 export interface TensorReader {
   names(): Iterable<string>;
   info(name: string): TensorInfo | undefined;
-  /** @throws SDError INVALID_FILE where there is no such tensor; whatever the source throws. */
-  read(name: string, options?: ReadOptions): Promise<RawTensor>;
-  /** The named tensors (default all) in the order of the file, one in memory at a time. */
+  /**
+   * The named tensors (default all) in the order of the file, one in memory at a time.
+   * @throws SDError INVALID_FILE where there is no such tensor; whatever the source throws.
+   */
   tensors(names?: Iterable<string>, options?: ReadOptions): AsyncIterable<RawTensor>;
-}
-
-/** Elements of a shape. */
-export function sizeOf(shape: readonly number[]): number {
-  return shape.reduce((size, n) => size * n, 1);
 }
 
 /** Bytes of a tensor as stored. */
 export function byteLength(info: TensorInfo): number {
   return (sizeOf(info.shape) * DTYPE_BITS.get(info.dtype)!) / 8;
+}
+
+/** The names that share a key, by key. */
+export function grouped<K>(names: Iterable<string>, keyOf: (name: string) => K): Map<K, string[]> {
+  const groups = new Map<K, string[]>();
+  for (const name of names) {
+    const key = keyOf(name);
+    const group = groups.get(key);
+    if (group) group.push(name);
+    else groups.set(key, [name]);
+  }
+  return groups;
 }

@@ -57,8 +57,9 @@ async function check({
   const source = checkpointModel(await openDiffusersFolder(files), { tokenizer });
   const reader = await SafetensorsReader.open(await files.open('expected.safetensors'));
   const expected = async (name: string) => {
-    const { bytes, shape } = await reader.read(name);
-    return { bytes, shape, values: new Float32Array(bytes.buffer) };
+    for await (const { bytes, shape } of reader.tensors([name]))
+      return { bytes, shape, values: new Float32Array(bytes.buffer) };
+    throw new Error(`${name} is missing`);
   };
   const report: Record<string, unknown> = { engine: backend.description, dtype };
 

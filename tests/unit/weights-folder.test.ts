@@ -4,7 +4,7 @@ import { DirectoryFiles, MapFiles, UrlFiles, type ModelFiles } from '../../sdk/w
 import { openDiffusersFolder } from '../../sdk/weights/folder.ts';
 import type { TensorReader } from '../../sdk/weights/tensor.ts';
 import { BadServer } from '../faults/bad-server.ts';
-import { f32, fails, writeSafetensors } from './weights-helpers.ts';
+import { f32, fails, readOne, writeSafetensors } from './weights-helpers.ts';
 
 const text = (value: unknown): Uint8Array<ArrayBuffer> =>
   new TextEncoder().encode(typeof value === 'string' ? value : JSON.stringify(value));
@@ -42,7 +42,6 @@ async function values(reader: TensorReader): Promise<Record<string, number>> {
 async function checkFolder(files: ModelFiles): Promise<void> {
   const it = await openDiffusersFolder(files);
   assert.deepEqual([...it.components.keys()], ['scheduler', 'text_encoder', 'unet']);
-  assert.equal(it.components.get('unet')!.type, 'UNet2DConditionModel');
   assert.deepEqual(await it.config('scheduler'), { beta_start: 0.00085 });
   assert.deepEqual(await it.config('unet'), { in_channels: 4 });
   assert.equal(await it.text('tokenizer/merges.txt'), '#version: 0.2\né n\n');
@@ -116,7 +115,7 @@ test('sharded weights, with the variant in either place', async () => {
     assert.deepEqual(await values(reader), { b: 2, a: 1, c: 3 });
     assert.deepEqual([...reader.names()].sort(), ['a', 'b', 'c']);
     assert.deepEqual(reader.info('c')!.shape, [1]);
-    assert.equal(new Float32Array((await reader.read('c')).bytes.buffer)[0], 3);
+    assert.equal(new Float32Array((await readOne(reader, 'c')).bytes.buffer)[0], 3);
 
     const bad = async (change: (m: Record<string, unknown>) => void): Promise<unknown> => {
       const broken: Record<string, unknown> = { ...map };

@@ -1,4 +1,5 @@
 import { isSDError, type SDErrorCode } from '../../sdk/errors.ts';
+import type { RawTensor, TensorReader } from '../../sdk/weights/tensor.ts';
 
 export interface TestTensor {
   readonly dtype: string;
@@ -45,6 +46,12 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
 
 export function f32(values: readonly number[], shape: readonly number[]): TestTensor {
   return { dtype: 'F32', shape, bytes: new Uint8Array(new Float32Array(values).buffer) };
+}
+
+/** A single tensor of a file. */
+export async function readOne(reader: TensorReader, name: string): Promise<RawTensor> {
+  for await (const tensor of reader.tensors([name])) return tensor;
+  throw new Error(`${name} did not come`);
 }
 
 /** Throws unless it is given an SDError of this code whose message matches. */

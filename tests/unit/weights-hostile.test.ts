@@ -7,7 +7,7 @@ import { PickleEnds, unpickle, type PickleHooks } from '../../sdk/weights/torch/
 import { PyStub, type PyValue } from '../../sdk/weights/torch/python.ts';
 import { torchHooks } from '../../sdk/weights/torch/tensors.ts';
 import { TorchReader } from '../../sdk/weights/torch/reader.ts';
-import { fails } from './weights-helpers.ts';
+import { fails, readOne } from './weights-helpers.ts';
 import { pickleOf, storage, tensorCall, writeZip, type ZipMember } from './weights-torch-writer.ts';
 
 const bytes = (...codes: number[]): Uint8Array => Uint8Array.from(codes);
@@ -82,7 +82,7 @@ const open = (file: Uint8Array): Promise<unknown> => openTensors(new MemorySourc
 test('a sound checkpoint opens (so that the refusals below mean something)', async () => {
   const file = checkpoint({ storage: storage('0', 4), offset: 0, shape: [2, 2], strides: [2, 1] });
   const reader = await TorchReader.open(new MemorySource(file));
-  assert.equal((await reader.read('w')).bytes.length, 16);
+  assert.equal((await readOne(reader, 'w')).bytes.length, 16);
 });
 
 const good = { storage: storage('0', 4), offset: 0, shape: [2, 2], strides: [2, 1] };

@@ -15,35 +15,26 @@ export interface ModelConfigs {
 }
 
 /**
- * The configs of the published models, for checkpoints that are one file. Source: the model cards'
- * repositories (spec sections 1.1, 2.1, 3.1 and 4.2).
+ * The configs of the published models, for checkpoints that are one file, without what is diffusers' or
+ * transformers' default: SD 1's UNet is hardly more. Source: the model cards' repositories (spec
+ * sections 1.1, 2.1, 3.1 and 4.2).
  */
 export function builtInConfigs(detected: Detected): ModelConfigs {
   const { family, inChannels, predictionType } = detected;
   const parts = FAMILIES[family];
   const isXL = family === 'sdxl' || family === 'sdxl-refiner';
-  const inpaint = inChannels === 9;
-  const isV = predictionType === 'v_prediction';
   return {
-    modelIndex: {
-      _class_name: `StableDiffusion${isXL ? 'XL' : ''}${inpaint ? 'Inpaint' : family === 'sdxl-refiner' ? 'Img2Img' : ''}Pipeline`,
-      ...(isXL
-        ? {
-            force_zeros_for_empty_prompt: family === 'sdxl',
-            requires_aesthetics_score: family === 'sdxl-refiner',
-          }
-        : {}),
-    },
+    modelIndex: { force_zeros_for_empty_prompt: family === 'sdxl' },
     unet: {
-      ...UNET,
       ...parts.unet,
       in_channels: inChannels,
-      ...(family === 'sd2' ? { sample_size: isV ? 96 : 64, upcast_attention: isV } : {}),
+      ...(family === 'sd2' && predictionType === 'v_prediction' ? { sample_size: 96 } : {}),
     },
-    vae: isXL ? { ...VAE, sample_size: 1024, scaling_factor: 0.13025, force_upcast: true } : VAE,
+    vae: isXL ? { ...VAE, sample_size: 1024, scaling_factor: 0.13025 } : VAE,
     textEncoders: parts.textEncoders,
     scheduler: {
-      ...(isXL ? SDXL_SCHEDULER : family === 'sd2' ? SD2_SCHEDULER : SD1_SCHEDULER),
+      ...SCHEDULER,
+      ...parts.scheduler,
       prediction_type: predictionType,
       ...(detected.zeroTerminalSnr
         ? { rescale_betas_zero_snr: true, timestep_spacing: 'trailing' }
@@ -52,29 +43,6 @@ export function builtInConfigs(detected: Detected): ModelConfigs {
     tokenizers: parts.tokenizers,
   };
 }
-
-const UNET: Config = {
-  _class_name: 'UNet2DConditionModel',
-  act_fn: 'silu',
-  block_out_channels: [320, 640, 1280, 1280],
-  center_input_sample: false,
-  down_block_types: [
-    'CrossAttnDownBlock2D',
-    'CrossAttnDownBlock2D',
-    'CrossAttnDownBlock2D',
-    'DownBlock2D',
-  ],
-  downsample_padding: 1,
-  flip_sin_to_cos: true,
-  freq_shift: 0,
-  layers_per_block: 2,
-  mid_block_scale_factor: 1,
-  norm_eps: 1e-5,
-  norm_num_groups: 32,
-  out_channels: 4,
-  sample_size: 64,
-  up_block_types: ['UpBlock2D', 'CrossAttnUpBlock2D', 'CrossAttnUpBlock2D', 'CrossAttnUpBlock2D'],
-};
 
 const SDXL_UNET: Config = {
   sample_size: 128,
@@ -102,99 +70,48 @@ const REFINER_UNET: Config = {
 };
 
 const VAE: Config = {
-  _class_name: 'AutoencoderKL',
-  act_fn: 'silu',
   block_out_channels: [128, 256, 512, 512],
-  down_block_types: new Array(4).fill('DownEncoderBlock2D'),
-  in_channels: 3,
-  latent_channels: 4,
   layers_per_block: 2,
-  norm_num_groups: 32,
-  out_channels: 3,
   sample_size: 512,
-  scaling_factor: 0.18215,
-  up_block_types: new Array(4).fill('UpDecoderBlock2D'),
 };
 
-/** Token ids as the published configs have them: not the true ones, which pooling depends on. */
-const TEXT: Config = {
-  bos_token_id: 0,
+/** With the end token as the published configs have it: not the true one, which pooling depends on. */
+const clip = (width: number, layers: number, activation: string): Config => ({
   eos_token_id: 2,
-  layer_norm_eps: 1e-5,
-  max_position_embeddings: 77,
-  pad_token_id: 1,
-  vocab_size: 49408,
-};
-const CLIP_L: Config = {
-  ...TEXT,
-  architectures: ['CLIPTextModel'],
-  hidden_act: 'quick_gelu',
-  hidden_size: 768,
-  intermediate_size: 3072,
-  num_attention_heads: 12,
-  num_hidden_layers: 12,
-  projection_dim: 768,
-};
-const OPEN_CLIP_H: Config = {
-  ...TEXT,
-  architectures: ['CLIPTextModel'],
-  hidden_act: 'gelu',
-  hidden_size: 1024,
-  intermediate_size: 4096,
-  num_attention_heads: 16,
-  num_hidden_layers: 23,
-  projection_dim: 512,
-};
-const OPEN_CLIP_BIG_G: Config = {
-  ...TEXT,
-  architectures: ['CLIPTextModelWithProjection'],
-  hidden_act: 'gelu',
-  hidden_size: 1280,
-  intermediate_size: 5120,
-  num_attention_heads: 20,
-  num_hidden_layers: 32,
-  projection_dim: 1280,
-};
+  hidden_act: activation,
+  hidden_size: width,
+  intermediate_size: 4 * width,
+  num_attention_heads: width / 64,
+  num_hidden_layers: layers,
+});
+const CLIP_L = clip(768, 12, 'quick_gelu');
+const OPEN_CLIP_H = clip(1024, 23, 'gelu');
+const OPEN_CLIP_BIG_G: Config = { ...clip(1280, 32, 'gelu'), projection_dim: 1280 };
 
-const TOKENIZER: Config = {
-  tokenizer_class: 'CLIPTokenizer',
-  bos_token: '<|startoftext|>',
-  eos_token: '<|endoftext|>',
-  unk_token: '<|endoftext|>',
-  pad_token: '<|endoftext|>',
-  do_lower_case: true,
-  model_max_length: 77,
-};
+const TOKENIZER: Config = {};
 /** OpenCLIP pads with id 0, which is "!". */
-const OPEN_TOKENIZER: Config = { ...TOKENIZER, pad_token: '!' };
+const OPEN_TOKENIZER: Config = { pad_token: '!' };
 
 const SCHEDULER: Config = {
   beta_start: 0.00085,
   beta_end: 0.012,
   beta_schedule: 'scaled_linear',
-  num_train_timesteps: 1000,
   set_alpha_to_one: false,
   skip_prk_steps: true,
   steps_offset: 1,
-  trained_betas: null,
   clip_sample: false,
 };
-const SD1_SCHEDULER: Config = { ...SCHEDULER, _class_name: 'PNDMScheduler' };
-const SD2_SCHEDULER: Config = { ...SCHEDULER, _class_name: 'DDIMScheduler' };
 const SDXL_SCHEDULER: Config = {
-  ...SCHEDULER,
   _class_name: 'EulerDiscreteScheduler',
-  interpolation_type: 'linear',
   timestep_spacing: 'leading',
-  use_karras_sigmas: false,
-  sample_max_value: 1,
 };
 
 const FAMILIES: Readonly<
-  Record<Family, Pick<ModelConfigs, 'unet' | 'textEncoders' | 'tokenizers'>>
+  Record<Family, Pick<ModelConfigs, 'unet' | 'textEncoders' | 'scheduler' | 'tokenizers'>>
 > = {
   sd1: {
-    unet: { attention_head_dim: 8, cross_attention_dim: 768 },
+    unet: { cross_attention_dim: 768 },
+    scheduler: { _class_name: 'PNDMScheduler' },
     textEncoders: new Map([['text_encoder', CLIP_L]]),
     tokenizers: new Map([['tokenizer', TOKENIZER]]),
   },
@@ -204,11 +121,13 @@ const FAMILIES: Readonly<
       cross_attention_dim: 1024,
       use_linear_projection: true,
     },
+    scheduler: { _class_name: 'DDIMScheduler' },
     textEncoders: new Map([['text_encoder', OPEN_CLIP_H]]),
     tokenizers: new Map([['tokenizer', OPEN_TOKENIZER]]),
   },
   sdxl: {
     unet: SDXL_UNET,
+    scheduler: SDXL_SCHEDULER,
     textEncoders: new Map([
       ['text_encoder', CLIP_L],
       ['text_encoder_2', OPEN_CLIP_BIG_G],
@@ -220,6 +139,7 @@ const FAMILIES: Readonly<
   },
   'sdxl-refiner': {
     unet: REFINER_UNET,
+    scheduler: SDXL_SCHEDULER,
     textEncoders: new Map([['text_encoder_2', OPEN_CLIP_BIG_G]]),
     tokenizers: new Map([['tokenizer_2', OPEN_TOKENIZER]]),
   },

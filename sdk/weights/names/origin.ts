@@ -1,5 +1,6 @@
 import { SDError } from '../../errors.ts';
-import { DTYPE_BITS, sizeOf } from '../tensor.ts';
+import { sizeOf } from '../../graph/tensor.ts';
+import { DTYPE_BITS, grouped } from '../tensor.ts';
 import type { RawTensor, ReadOptions, TensorInfo, TensorReader } from '../tensor.ts';
 
 /** Where a parameter comes from, and what must be done to get it. */
@@ -39,26 +40,16 @@ export function renamed(
     shape: changedShape(origins.get(name)!, raw, shapes.get(name)?.shape),
     bytes: changedBytes(origins.get(name)!, raw, shared),
   });
-  const missing = (name: string): SDError =>
-    new SDError('INVALID_FILE', `The file holds no tensor for ${name}.`);
 
   return {
     names: () => origins.keys(),
     info,
-    async read(name, options) {
-      const origin = origins.get(name);
-      if (!origin) throw missing(name);
-      return change(name, await reader.read(origin.source, options), false);
-    },
     async *tensors(names: Iterable<string> = origins.keys(), options?: ReadOptions) {
-      const users = new Map<string, string[]>();
-      for (const name of names) {
+      const users = grouped(names, (name) => {
         const origin = origins.get(name);
-        if (!origin) throw missing(name);
-        const list = users.get(origin.source);
-        if (list) list.push(name);
-        else users.set(origin.source, [name]);
-      }
+        if (!origin) throw new SDError('INVALID_FILE', `The file holds no tensor for ${name}.`);
+        return origin.source;
+      });
       const { halves } = options ?? {};
       const below = halves && {
         ...options,

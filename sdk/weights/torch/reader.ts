@@ -1,10 +1,10 @@
 import { SDError } from '../../errors.ts';
-import { readHalf } from '../half.ts';
+import { sizeOf } from '../../graph/tensor.ts';
+import { readTensor } from '../half.ts';
 import { noTensor } from '../safetensors-reader.ts';
 import { Cursor, type ByteSource } from '../source.ts';
 import {
   DTYPE_BITS,
-  sizeOf,
   type RawTensor,
   type ReadOptions,
   type TensorInfo,
@@ -100,11 +100,6 @@ export class TorchReader implements TensorReader {
     return ref && { dtype: ref.dtype, shape: ref.shape };
   }
 
-  async read(name: string, options?: ReadOptions): Promise<RawTensor> {
-    for await (const tensor of this.tensors([name], options)) return tensor;
-    throw noTensor(this.#source.name, name);
-  }
-
   async *tensors(
     names: Iterable<string> = this.names(),
     options: ReadOptions = {},
@@ -133,14 +128,10 @@ export class TorchReader implements TensorReader {
         }
         const length = spanBytes(ref);
         const begin = start + firstByte(ref);
-        if (dtype === 'F32' && options.halves?.(name) && isContiguous(ref)) {
-          const pieces = cursor.pieces(begin, length);
-          const bytes = await readHalf(name, pieces, sizeOf(shape), options.onBytes);
-          yield { name, dtype: 'F16', shape, bytes };
-        } else {
-          const span = await cursor.read(begin, length, options.onBytes);
-          yield { name, dtype, shape, bytes: gather(ref, span) };
-        }
+        // What is strided is put in order first, as it is.
+        const how = isContiguous(ref) ? options : { ...options, halves: undefined };
+        const span = await readTensor(cursor, { name, dtype, shape }, begin, length, how);
+        yield { ...span, bytes: gather(ref, span.bytes) };
       }
     } finally {
       await cursor.close();

@@ -1,5 +1,6 @@
 import { SDError } from '../../errors.ts';
-import { DTYPE_BITS, sizeOf, type DType } from '../tensor.ts';
+import { sizeOf } from '../../graph/tensor.ts';
+import { DTYPE_BITS, type DType } from '../tensor.ts';
 import type { PickleHooks } from './pickle.ts';
 import { PyExternal, PyGlobal, PyStub, PyTuple, type PyValue } from './python.ts';
 
