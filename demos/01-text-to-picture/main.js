@@ -26,6 +26,7 @@ function load() {
   const mine = (async () => {
     await before?.then((sd) => sd.dispose()).catch(() => {});
     engine.textContent = 'Loading the model …';
+    stage.forgive();
     const sd = await StableDiffusion.load(source, {
       backend: form.elements.backend.value,
       // The server is this device: a second copy would only grow stale.
@@ -43,6 +44,7 @@ function load() {
   })();
   mine.catch((error) => {
     if (mine !== loading) return;
+    loading = undefined;
     engine.textContent = 'No model is loaded.';
     stage.fail(explain(error));
   });
@@ -61,6 +63,8 @@ async function draw() {
   cancelButton.disabled = false;
   stage.begin();
   try {
+    // A load that failed is tried again.
+    if (!loading) load();
     const sd = await abortable(loading, controller.signal);
     const options = { ...readForm(form), ...start.options(form) };
     const items = sd.stream({

@@ -16,12 +16,20 @@ export class Stage extends EventTarget {
 
   constructor() {
     super();
-    this.#frame.classList.add('blank');
+    this.#frame.classList.add('blank', 'untouched');
     this.#reuse.addEventListener('click', () => this.#tell('reuse', this.#shown));
   }
 
-  begin() {
+  /** Takes an error away. */
+  forgive() {
     this.#error.hidden = true;
+  }
+
+  begin() {
+    this.forgive();
+    this.#frame.classList.remove('untouched');
+    // On a phone the button is below the picture.
+    this.#frame.scrollIntoView({ block: 'nearest' });
     this.#bar.hidden = false;
     this.#bar.removeAttribute('value');
     this.#say('Getting ready …', true);

@@ -1,4 +1,4 @@
-import { distance, frames, onDraw, show } from '../shared/demo.js';
+import { distance, frames, onDraw, percent, show } from '../shared/demo.js';
 
 const [without, withIt] = frames('#pictures', ['Without a negative prompt', 'With it']);
 
@@ -12,6 +12,5 @@ onDraw(async ({ sd, settings, signal, progress }) => {
   const guided = await sd.generate({ ...same, negativePrompt, onProgress: progress(1, 2) });
   show(withIt, guided.image, negativePrompt ? `Away from “${negativePrompt}”` : 'With it');
 
-  const percent = (100 * distance(plain.image, guided.image)).toFixed(1);
-  return `The two differ by ${percent} %.`;
+  return `The two differ by ${percent(distance(plain.image, guided.image))}.`;
 });

@@ -1,4 +1,4 @@
-import { distance, explain, frames, onDraw, show } from '../shared/demo.js';
+import { distance, explain, frames, onDraw, percent, show } from '../shared/demo.js';
 
 const STRENGTHS = [0.2, 0.4, 0.6, 0.8];
 const SIZE = 128;
@@ -16,8 +16,8 @@ let drawn;
 
 const draw = onDraw(async ({ sd, settings, signal, progress }) => {
   const { prompt, strength, seed, steps } = settings;
-  drawn ??= (await sd.generate({ prompt: 'a red house in hills, autumn, noon', seed: 11, signal }))
-    .image;
+  const own = { prompt: 'a red house in hills, autumn, noon', seed: 5, guidanceScale: 5 };
+  drawn ??= (await sd.generate({ ...own, signal })).image;
   const start = chosen ?? drawn;
   show(startFrame, start, 'Start');
 
@@ -29,8 +29,8 @@ const draw = onDraw(async ({ sd, settings, signal, progress }) => {
       strength: value,
       onProgress: progress(i, all.length),
     });
-    const percent = `${(100 * distance(start, image)).toFixed(1)} %`;
-    show(i === 0 ? resultFrame : row[i - 1], image, `Strength ${value}: ${percent} away`);
+    const away = percent(distance(start, image));
+    show(i === 0 ? resultFrame : row[i - 1], image, `Strength ${value}: ${away} away`);
   }
 });
 

@@ -1,4 +1,4 @@
-import { frames, onDraw, show } from '../shared/demo.js';
+import { frames, onDraw, seconds, show } from '../shared/demo.js';
 
 const STEPS = (new URLSearchParams(location.search).get('row') ?? '2,5,10,25,50')
   .split(',')
@@ -17,8 +17,8 @@ onDraw(async ({ sd, settings, signal, progress }) => {
     for await (const item of items) {
       if (item.type === 'step') item.preview.toCanvas(canvases[i]);
       else {
-        const seconds = (item.result.timings.total / 1000).toFixed(1);
-        show(canvases[i], item.result.image, `${captions[i]}, ${seconds} s`);
+        const { image, timings } = item.result;
+        show(canvases[i], image, `${captions[i]}, ${seconds(timings.total)}`);
       }
     }
   }

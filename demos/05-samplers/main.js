@@ -1,4 +1,4 @@
-import { frames, onDraw, show } from '../shared/demo.js';
+import { frames, onDraw, seconds, show } from '../shared/demo.js';
 
 const SAMPLERS = [
   'DDIM',
@@ -26,6 +26,6 @@ onDraw(async ({ sd, settings, signal, progress }) => {
       ...{ prompt, seed, steps, sampler, guidanceScale: 5, signal },
       onProgress: progress(i, SAMPLERS.length),
     });
-    show(canvases[i], image, `${sampler}, ${(timings.denoise / 1000).toFixed(1)} s`);
+    show(canvases[i], image, `${sampler}, ${seconds(timings.denoise)}`);
   }
 });

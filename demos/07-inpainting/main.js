@@ -1,4 +1,4 @@
-import { explain, frames, loadModel, onDraw, show } from '../shared/demo.js';
+import { explain, frames, onDraw, openModel, show } from '../shared/demo.js';
 import { Brush } from './brush.js';
 
 const SIZE = 128;
@@ -11,19 +11,28 @@ const [result] = frames('#result', ['The result']);
 const brush = new Brush(maskCanvas);
 let finished;
 
-const loading = loadModel();
-/** What is painted over: until a person chooses one, the model draws it. */
-let start = loading.then(async (sd) => {
-  const options = { prompt: 'hills in autumn, noon, clear', seed: 5, steps: 25, guidanceScale: 5 };
-  const { image } = await sd.generate(options);
-  image.toCanvas(picture);
-  return image;
-});
-start.catch(() => {});
+/** What is painted over, once there is something. */
+let start;
+
+/** Until a person chooses a picture, the model draws it. */
+function openStart() {
+  if (start) return start;
+  const mine = openModel().then(async (sd) => {
+    const options = { prompt: 'hills in autumn, noon, clear', seed: 5, guidanceScale: 5 };
+    const { image } = await sd.generate(options);
+    // Somebody may have chosen one meanwhile.
+    if (start === mine) image.toCanvas(picture);
+    return image;
+  });
+  mine.catch(() => {
+    if (start === mine) start = undefined;
+  });
+  return (start = mine);
+}
 
 onDraw(async ({ sd, settings, signal, progress }) => {
   const { prompt, seed, steps } = settings;
-  const image = await start;
+  const image = await openStart();
   if (brush.isEmpty) return 'Nothing is painted over yet: paint on the picture first.';
   const { image: painted } = await sd.generate({
     ...{ prompt, image, mask: brush.toMask(SIZE, SIZE) },
@@ -34,7 +43,8 @@ onDraw(async ({ sd, settings, signal, progress }) => {
   show(result, painted, 'The result');
   finished = painted;
   find('#keep').disabled = false;
-}, loading);
+});
+openStart();
 
 async function choose(file) {
   if (!file) return;

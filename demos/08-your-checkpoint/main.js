@@ -69,7 +69,7 @@ onDraw(
     }
   },
   // Nothing is loaded before somebody chooses.
-  Promise.resolve(),
+  async () => undefined,
 );
 find('#engine').textContent = 'No model is loaded yet.';
 find('#cancel').addEventListener('click', () => loading?.abort());

@@ -1,4 +1,4 @@
-import { frames, loadModel, onDraw, show } from '../shared/demo.js';
+import { frames, onDraw, openModel, show } from '../shared/demo.js';
 import { plot } from './plot.js';
 
 const find = (selector) => document.querySelector(selector);
@@ -6,7 +6,6 @@ const form = find('#form');
 const at = find('#at');
 const [guess, final] = frames('#now', ['The picture it has in mind', 'What becomes of it']);
 
-const loading = loadModel();
 let taken = [];
 let words = [];
 
@@ -32,7 +31,7 @@ onDraw(async ({ sd, settings, signal, progress }) => {
     taken.push({ preview, found, size: [attention.width, attention.height], timestep });
     showStep(taken.length);
   }
-}, loading);
+});
 
 /** The maps of the prompt's words: a word's tokens summed, the markers and the padding left out. */
 function mapsByWord({ tokens, maps, width, height }) {
@@ -80,7 +79,7 @@ function spotlight(picture, map, [width, height]) {
 
 /** The path of the chosen sampler, without drawing anything. */
 async function showSchedule() {
-  const sd = await loading;
+  const sd = await openModel();
   const [steps, sampler] = [Number(form.elements.steps.value), form.elements.sampler.value];
   const { timesteps, sigmas, alphasCumprod } = await sd.schedule({ steps, sampler });
   const left = (t) => alphasCumprod[Math.max(0, Math.min(999, Math.round(t)))];
@@ -106,5 +105,5 @@ async function showSchedule() {
 
 at.addEventListener('input', () => showStep(Number(at.value)));
 for (const name of ['steps', 'sampler'])
-  form.elements[name].addEventListener('change', () => showSchedule());
+  form.elements[name].addEventListener('change', () => showSchedule().catch(() => {}));
 showSchedule().catch(() => {});

@@ -28,8 +28,10 @@ function embed(origin) {
 function listen(frame) {
   frame.addEventListener('stable-diffusion', ({ detail }) => {
     find('#error').hidden = true;
+    abort.disabled = detail.type !== 'progress';
     if (detail.type === 'progress' && detail.phase === 'denoise')
       find('#live').textContent = `The frame is at step ${detail.done} of ${detail.total}.`;
+    if (detail.type === 'abort') find('#live').textContent = 'The frame was stopped.';
     if (detail.type === 'image') receive(detail);
     if (detail.type === 'error' && detail.code === 'NOT_STARTED')
       fail('Press Draw inside of the frame once: it may not download before somebody has.');
@@ -42,7 +44,7 @@ function listen(frame) {
     frame.stableDiffusion?.postMessage({ type: 'generate' });
   });
   abort.addEventListener('click', () => frame.stableDiffusion?.postMessage({ type: 'abort' }));
-  send.disabled = abort.disabled = false;
+  send.disabled = false;
 }
 
 async function receive({ file, seed }) {

@@ -1,4 +1,4 @@
-import { frames, onDraw, show } from '../shared/demo.js';
+import { frames, onDraw, percent, show } from '../shared/demo.js';
 
 const COUNT = 6;
 const STRENGTHS = [0, 0.1, 0.25, 0.5, 0.75, 1];
@@ -7,7 +7,7 @@ const names = Array.from({ length: COUNT }, (_, i) => `Seed ${i + 1}`);
 const seeds = frames('#seeds', names);
 const variations = frames(
   '#variations',
-  STRENGTHS.map((strength) => `${strength}`),
+  STRENGTHS.map((strength) => `${percent(strength, 0)} of another`),
 );
 
 onDraw(async ({ sd, settings, signal, progress }) => {
@@ -24,7 +24,6 @@ onDraw(async ({ sd, settings, signal, progress }) => {
       ...{ ...same, subseed: seed + 1000, subseedStrength },
       onProgress: progress(i + 1, calls),
     });
-    const percent = Math.round(100 * subseedStrength);
-    show(variations[i], image, `${percent} % of seed ${seed + 1000}`);
+    show(variations[i], image, `${percent(subseedStrength, 0)} of seed ${seed + 1000}`);
   }
 });

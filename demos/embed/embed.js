@@ -24,9 +24,8 @@
     if (data?.type !== 'stable-diffusion-web/ready' || data.version !== 1) return;
     const [port] = ports;
     port.onmessage = ({ data: message }) => {
-      const { type, height } = message;
-      if (type === 'resize' && Number.isFinite(height))
-        frame.style.height = `${Math.min(4000, Math.max(100, height))}px`;
+      if (message?.type === 'resize' && Number.isFinite(message.height))
+        frame.style.height = `${Math.min(4000, Math.max(100, message.height))}px`;
       else frame.dispatchEvent(new CustomEvent('stable-diffusion', { detail: message }));
     };
     frame.stableDiffusion = port;

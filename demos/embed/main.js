@@ -57,6 +57,7 @@ function connect(origin) {
   element.addEventListener('error', ({ detail: { code, message } }) =>
     port.postMessage({ type: 'error', code, message }),
   );
+  element.addEventListener('abort', () => port.postMessage({ type: 'abort' }));
   new ResizeObserver(() => {
     const height = Math.ceil(document.body.getBoundingClientRect().height);
     port.postMessage({ type: 'resize', height });

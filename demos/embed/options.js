@@ -68,9 +68,10 @@ export function readEmbedOptions(search, page) {
       parent = exactOrigin(value);
       good = parent !== undefined;
     }
-    if (!good) refused.push(name.slice(0, 40));
+    // Shown on the page, where a sentence of a stranger's would look like ours.
+    if (!good) refused.push(/^[\w-]{1,40}$/.test(name) ? name : '…');
   }
-  return { attributes, model, parent, refused };
+  return { attributes, model, parent, refused: [...new Set(refused)] };
 }
 
 /** A folder on the frame's own host: no stranger's URL makes visitors download from a third place. */

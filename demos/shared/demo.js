@@ -30,6 +30,16 @@ export async function loadModel(source = MODEL, options = {}) {
   }
 }
 
+let opening;
+/** The demos' own model, loaded once; after a failure the next call tries again. */
+export function openModel() {
+  opening ??= loadModel().catch((error) => {
+    opening = undefined;
+    throw error;
+  });
+  return opening;
+}
+
 /**
  * Makes the page's form draw. Its Draw button runs `work`, Cancel and Escape stop it; drawing again
  * stops what was before. The page's URL may set fields by name, and `?draw` begins by itself.
@@ -39,10 +49,10 @@ export async function loadModel(source = MODEL, options = {}) {
  *   signal: AbortSignal,
  *   progress: (picture: number, of: number) => (progress: object) => void, for `onProgress`
  * }) => Promise<string | void>} work what it returns is said when it is done
- * @param {Promise<StableDiffusion>} loading default: the demos' own model
+ * @param {() => Promise<StableDiffusion>} open default: the demos' own model
  * @returns {() => Promise<void>} draws as the button does
  */
-export function onDraw(work, loading = loadModel()) {
+export function onDraw(work, open = openModel) {
   const form = find('#form');
   const [draw, cancel] = [find('#draw'), find('#cancel')];
   const [bar, status, live, failed] = ['#progress', '#status', '#live', '#error'].map(find);
@@ -78,11 +88,10 @@ export function onDraw(work, loading = loadModel()) {
     say('Drawing …');
     const began = performance.now();
     try {
-      const sd = await abortable(loading, signal);
+      const sd = await abortable(open(), signal);
       const said = await work({ sd, settings: read(form), signal, progress });
       if (run !== controller) return;
-      const seconds = ((performance.now() - began) / 1000).toFixed(1);
-      say(['Done in ', seconds, ' s.', said && ` ${said}`].join(''));
+      say([`Done in ${seconds(performance.now() - began)}.`, said].filter(Boolean).join(' '));
     } catch (error) {
       // A newer run has taken over the page.
       if (run !== controller) return;
@@ -121,7 +130,7 @@ export function onDraw(work, loading = loadModel()) {
     if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) form.requestSubmit();
     if (event.key === 'Escape') run?.abort();
   });
-  loading.then(() => query.has('draw') && start(), fail);
+  open().then(() => query.has('draw') && start(), fail);
   return start;
 }
 
@@ -129,6 +138,10 @@ export function onDraw(work, loading = loadModel()) {
 export function explain(error) {
   return isSDError(error) ? `${error.message} (${error.code})` : String(error);
 }
+
+// The space before a unit is one at which no line ends.
+export const seconds = (milliseconds) => `${(milliseconds / 1000).toFixed(1)}\u00a0s`;
+export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}\u00a0%`;
 
 /** Empty frames for pictures in `container`, one for each caption; returns their canvases. */
 export function frames(container, captions) {

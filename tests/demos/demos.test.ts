@@ -20,6 +20,26 @@ test('02: the negative prompt changes the picture, and without one nothing does'
   await page.context().close();
 });
 
+test('02: a model that could not be fetched is fetched at the next Draw', async () => {
+  for (const path of ['01-text-to-picture/', '02-negative-prompt/?steps=2']) {
+    const page = await site.page('', { viewport: { width: 320, height: 640 } });
+    await page.route('**/model_index.json', (route) => route.fulfill({ status: 404 }));
+    await page.goto(`${site.origin}/demos/${path}`);
+    await page.locator('#error', { hasText: /MISSING_FILE/ }).waitFor();
+    await page.unroute('**/model_index.json');
+    if (path.startsWith('01')) await page.locator('[name=steps]').fill('2');
+    // A word that is longer than a phone is wide makes nothing wider.
+    await page.locator('[name=prompt]').fill('landscape'.repeat(20));
+    const negative = page.locator('[name=negativePrompt]');
+    await negative.fill('fog'.repeat(60));
+    await page.locator('#draw').click();
+    await done(page);
+    assert.equal(await page.locator('#error').isVisible(), false);
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320);
+    await page.context().close();
+  }
+});
+
 test('03: the more strength, the farther from the start; a picture of one’s own', async () => {
   const page = await site.page('03-strength/?draw&steps=10');
   await done(page);
@@ -43,7 +63,7 @@ test('03: the more strength, the farther from the start; a picture of one’s ow
   // The slider answers by itself, and stands for the result beside the start.
   await page.locator('#strength').fill('0.2');
   await page
-    .getByText(/^Strength 0\.2: [\d.]+ % away$/)
+    .getByText(/^Strength 0\.2: [\d.]+\s% away$/)
     .first()
     .waitFor();
   await done(page);

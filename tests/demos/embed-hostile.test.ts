@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { draw, LISTEN, note, posted, Sites, told, type Around } from './frames.ts';
 
@@ -22,6 +23,25 @@ before(async () => {
   });
   pages.set('/script', {
     html: `${LISTEN}<script src="${frames}embed.js" data-steps="2"></script>`,
+  });
+  // A page around whose script, and so whose frame, comes from a host that was taken over.
+  const evil = around.replace('127.0.0.1', 'evil.localhost');
+  pages.set('/embed.js', {
+    html: readFileSync(new URL('../../demos/embed/embed.js', import.meta.url), 'utf8'),
+    headers: { 'Content-Type': 'text/javascript' },
+  });
+  pages.set('/host', {
+    html: `${LISTEN}<script src="${evil}/embed.js"></script><script>
+      document.querySelector('iframe').addEventListener('stable-diffusion', ({ detail }) => told.push(detail));
+    </script>`,
+  });
+  pages.set(`/?parent=${encodeURIComponent(around)}`, {
+    html: `<stable-diffusion src="."></stable-diffusion><script>
+      const { port1, port2 } = new MessageChannel();
+      parent.postMessage({ type: 'stable-diffusion-web/ready', version: 1 }, '*', [port2]);
+      for (const message of [null, 7, 'resize', { type: 'resize', height: 'all' }, { type: 'resize', height: 1e9 }])
+        port1.postMessage(message);
+    </script>`,
   });
   pages.set('/beside', {
     html: `<script>
@@ -85,6 +105,62 @@ test('what the page around sends is checked, and floods do no harm', async () =>
   assert.equal(await frame.locator('img[src="x"]').count(), 0);
 });
 
+test('floods after the click end in the last picture that was asked for', async () => {
+  const { page, frame } = await sites.visit('/port');
+  await page.waitForFunction(() => 'port' in window);
+  await draw(frame);
+  await page.evaluate(() => {
+    const { port, told } = window as unknown as Around & { port: MessagePort };
+    told.length = 0;
+    for (let i = 0; i < 500; i++) {
+      port.postMessage({ type: 'prompt', prompt: `number ${i}` });
+      port.postMessage({ type: i % 7 === 3 ? 'abort' : 'generate' });
+    }
+  });
+  await page.waitForFunction(() =>
+    (window as unknown as Around).told.some(({ type }) => type === 'image'),
+  );
+  const types = (await told(page)).map(({ type }) => type);
+  assert.equal(types.filter((type) => type === 'image').length, 1);
+  assert.ok(!types.includes('error'), types.join());
+  assert.equal(await frame.getByLabel('Prompt').inputValue(), 'number 499');
+  await draw(frame);
+});
+
+test('the frame may be replaced by another page, which then gets no further than a stranger', async () => {
+  const { page } = await sites.visit('/script');
+  await page.waitForFunction(() => 'stableDiffusion' in document.querySelector('iframe')!);
+  const errors: string[] = [];
+  page.on('pageerror', ({ message }) => errors.push(message));
+  // Its window is the frame's own; only its origin is not.
+  await page.evaluate(
+    (address) => (document.querySelector('iframe')!.src = address),
+    `${sites.around.replace('127.0.0.1', 'evil.localhost')}/beside`,
+  );
+  await page.waitForFunction(() => (window as unknown as Around).posted.length >= 4);
+  const evil = page.frames().find((one) => one.url().endsWith('/beside'))!;
+  await page.evaluate(() => {
+    const { stableDiffusion } = document.querySelector('iframe') as unknown as {
+      stableDiffusion: MessagePort;
+    };
+    stableDiffusion.postMessage({ type: 'prompt', prompt: 'a secret' });
+  });
+  await page.waitForTimeout(200);
+  assert.equal(await evil.title(), '');
+  assert.deepEqual(errors, []);
+});
+
+test('a frame that sends nonsense breaks nothing on the page around', async () => {
+  const { page } = await sites.visit('/host');
+  const errors: string[] = [];
+  page.on('pageerror', ({ message }) => errors.push(message));
+  await page.waitForFunction(() => (window as unknown as Around).told.length >= 4);
+  assert.deepEqual(await told(page), [null, 7, 'resize', { type: 'resize', height: 'all' }]);
+  const height = await page.$eval('iframe', ({ style }) => style.height);
+  assert.equal(height, '4000px');
+  assert.deepEqual(errors, []);
+});
+
 test('a frame beside it cannot pass for it', async () => {
   const { page, frame } = await sites.visit('/script');
   await page.waitForFunction(() => 'stableDiffusion' in document.querySelector('iframe')!);
@@ -138,6 +214,7 @@ test('nothing in the address is believed: no script, no other host, no huge numb
     sampler: ['<b>', 'x'.repeat(5000), 'constructor.constructor("alert(1)")()'],
     backend: ['__proto__', 'reference'],
     __proto__x: ['1'],
+    'Your session has ended. Log in at evil.example': ['1'],
     onload: ['alert(1)'],
     autorun: [''],
     src: [`${evil}/`],
@@ -153,9 +230,11 @@ test('nothing in the address is believed: no script, no other host, no huge numb
     query.set('__proto__', 'polluted');
     await page.goto(`${sites.frames}?${query}#<img src=x onerror=alert(1)>`);
     await page.waitForSelector('stable-diffusion[src]', { state: 'attached' });
-    const refused = [...query.keys()].filter((name) => !name.includes('prompt'));
-    assert.match(await note(page.mainFrame()), /Not understood in the address/);
-    for (const name of refused) assert.ok((await note(page.mainFrame())).includes(name), name);
+    const refused = [...query.keys()].filter((name) => !/prompt| /.test(name));
+    const said = await note(page.mainFrame());
+    assert.match(said, /Not understood in the address/);
+    for (const name of refused) assert.ok(said.includes(name), name);
+    assert.doesNotMatch(said, /session|evil/);
     assert.equal(await page.evaluate(() => (({}) as { polluted?: unknown }).polluted), undefined);
     assert.deepEqual(
       await page.$eval('stable-diffusion', (element) =>

@@ -61,6 +61,24 @@ test('one script tag: threads without the help of the page around, which gets th
     return [seed, (await createImageBitmap(file!)).width];
   });
   assert.deepEqual([seed, size], [5, 128]);
+  // A run that somebody stopped is told of too.
+  const stopped = page.evaluate(
+    () =>
+      new Promise<string[]>((done) => {
+        const all: string[] = [];
+        const inside = document.querySelector('iframe') as HTMLIFrameElement & {
+          stableDiffusion: MessagePort;
+        };
+        inside.addEventListener('stable-diffusion', (event) => {
+          const { type } = (event as CustomEvent<{ type: string }>).detail;
+          all.push(type);
+          if (type === 'progress') inside.stableDiffusion.postMessage({ type: 'abort' });
+          else done(all);
+        });
+        inside.stableDiffusion.postMessage({ type: 'generate' });
+      }),
+  );
+  assert.equal((await stopped).at(-1), 'abort');
   // The frame is as high as what is in it.
   const [outer, inner] = await Promise.all([
     page.$eval('iframe', (iframe) => iframe.clientHeight),
