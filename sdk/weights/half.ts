@@ -1,5 +1,5 @@
 import { SDError } from '../errors.ts';
-import { float32ToFloat16 } from './dtype.ts';
+import { float32ToFloat16 } from '../small-floats.ts';
 import type { Cursor } from './source.ts';
 import type { RawTensor, ReadOptions, TensorInfo } from './tensor.ts';
 

@@ -1,6 +1,6 @@
 import { PANEL, SCALE_BLOCK, type PackedParam, type WeightDtype } from '../backends/backend.ts';
 import { sizeOf, type Param } from '../graph/tensor.ts';
-import { float16ToFloat32, float32ToFloat16 } from './dtype.ts';
+import { float32ToFloat16, smallToFloat32 } from '../small-floats.ts';
 
 /** Weights as they come: f32, or f16 as bits. */
 export type Values = Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
@@ -41,10 +41,10 @@ export function unpackTensor(param: PackedParam): Float32Array<ArrayBuffer> {
     dtype === 'f32'
       ? new Float32Array(buffer, byteOffset, byteLength / 4)
       : dtype === 'f16'
-        ? float16ToFloat32(new Uint16Array(buffer, byteOffset, byteLength / 2))
+        ? smallToFloat32(new Uint16Array(buffer, byteOffset, byteLength / 2), 'F16')
         : new Float32Array(new Int8Array(buffer, byteOffset, byteLength));
   if (kind !== 'matrix') return values;
-  const factors = scales && float16ToFloat32(scales).map((scale) => scale / 128);
+  const factors = scales && smallToFloat32(scales, 'F16').map((scale) => scale / 128);
   const { n, channels, taps, depth } = sidesOf(shape);
   const out = new Float32Array(n * depth);
   for (let row = 0; row < n; row++) {
@@ -138,7 +138,7 @@ function quantise(
     }
     const rounded = float32ToFloat16(largest.map((x) => (x * 128) / 127));
     scales.set(rounded, (first / PANEL) * blocks * PANEL);
-    const units = float16ToFloat32(rounded);
+    const units = smallToFloat32(rounded, 'F16');
     for (let i = 0, to = first * depth; i < panel.length; i++, to++) {
       const unit = units[scaleOf(i)];
       if (unit === 0) continue;
@@ -156,7 +156,7 @@ function scaleOf(element: number): number {
 }
 
 function asFloat32(values: Values): Float32Array<ArrayBuffer> {
-  return values instanceof Float32Array ? values : float16ToFloat32(values);
+  return values instanceof Float32Array ? values : smallToFloat32(values, 'F16');
 }
 
 function asFloat16(values: Values): Uint16Array<ArrayBuffer> {

@@ -7,7 +7,7 @@ import type { Param } from '../../sdk/graph/index.ts';
 import { locateEmbeddings, locateLoras } from '../../sdk/adapters.ts';
 import type { ModelSource } from '../../sdk/pipeline/model-source.ts';
 import type { Tokenizer } from '../../sdk/tokenizer/tokenizer.ts';
-import { float32ToFloat16 } from '../../sdk/weights/dtype.ts';
+import { float32ToFloat16 } from '../../sdk/small-floats.ts';
 import { openEmbeddings, withEmbeddings } from '../../sdk/worker/embeddings.ts';
 import { Loras } from '../../sdk/worker/loras.ts';
 import type { ModelLocation } from '../../sdk/worker/protocol.ts';

@@ -1,11 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  float16ToFloat32,
-  float32ToFloat16,
-  toFloat16,
-  toFloat32,
-} from '../../sdk/weights/dtype.ts';
+import { float32ToFloat16, smallToFloat32 } from '../../sdk/small-floats.ts';
+import { toFloat16, toFloat32 } from '../../sdk/weights/dtype.ts';
 import { randomInts } from './weights-helpers.ts';
 
 const bytesOf = (array: ArrayBufferView<ArrayBuffer>): Uint8Array<ArrayBuffer> =>
@@ -13,7 +9,7 @@ const bytesOf = (array: ArrayBufferView<ArrayBuffer>): Uint8Array<ArrayBuffer> =
 
 test('every f16 survives the way to f32 and back', () => {
   const codes = Uint16Array.from({ length: 65536 }, (_, i) => i);
-  const values = float16ToFloat32(codes);
+  const values = smallToFloat32(codes, 'F16');
   const back = float32ToFloat16(values);
   for (let code = 0; code < 65536; code++) {
     const isNaN = (code & 0x7c00) === 0x7c00 && (code & 0x3ff) !== 0;
@@ -32,7 +28,7 @@ test('f32 to f16 rounds to nearest, ties to even, at every border', () => {
   const f32 = new Float32Array(1);
   const bits = new Uint32Array(f32.buffer);
   for (let code = 0; code < 0x7c00; code++) {
-    const [low, high] = float16ToFloat32(Uint16Array.of(code, Math.min(code + 1, 0x7bff)));
+    const [low, high] = smallToFloat32(Uint16Array.of(code, Math.min(code + 1, 0x7bff)), 'F16');
     const next = code === 0x7bff ? 65536 : high;
     f32[0] = (low + next) / 2;
     const middle = f32[0];

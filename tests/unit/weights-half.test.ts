@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { float32ToFloat16 } from '../../sdk/weights/dtype.ts';
+import { float32ToFloat16 } from '../../sdk/small-floats.ts';
 import { readHalf } from '../../sdk/weights/half.ts';
 import { fails, randomFloats, randomInts } from './weights-helpers.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PackedParam, WeightDtype } from '../../sdk/backends/backend.ts';
-import { float16ToFloat32, float32ToFloat16 } from '../../sdk/weights/dtype.ts';
+import { float32ToFloat16, smallToFloat32 } from '../../sdk/small-floats.ts';
 import { packedLength, packTensor, unpackTensor, type Values } from '../../sdk/weights/pack.ts';
 import { randomFloats } from './weights-helpers.ts';
 
@@ -54,7 +54,7 @@ for (const shape of [
     assert.deepEqual(unpackTensor(packMatrix(data, shape, 'f32')), data);
 
     const half = float32ToFloat16(data);
-    const rounded = float16ToFloat32(half);
+    const rounded = smallToFloat32(half, 'F16');
     assert.deepEqual(unpackTensor(packMatrix(data, shape, 'f16')), rounded);
     assert.deepEqual(packMatrix(half, shape, 'f16'), packMatrix(data, shape, 'f16'));
     assert.deepEqual(packMatrix(half, shape, 'f32'), packMatrix(rounded, shape, 'f32'));
@@ -76,7 +76,7 @@ for (const shape of [
     const packed = packMatrix(data, shape, 'i8');
     assert.equal(packed.data.length, packedLength(shape));
     assert.equal(packed.scales!.length, Math.ceil(n / 8) * blocks * 8);
-    const scales = float16ToFloat32(packed.scales!);
+    const scales = smallToFloat32(packed.scales!, 'F16');
     const unpacked = unpackTensor(packed);
     const largest = new Float32Array(scales.length);
     for (let row = 0; row < n; row++)

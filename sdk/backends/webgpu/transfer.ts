@@ -1,5 +1,5 @@
 import type { Tensor } from '../../graph/index.ts';
-import { float16Table, toFloat16 } from './float16.ts';
+import { float32ToFloat16, smallToFloat32 } from '../../small-floats.ts';
 import { rowsOf, wordsOf, type TensorLayout } from './layout.ts';
 
 /** A caller's flat numbers as the arena stores them. */
@@ -13,30 +13,24 @@ export function encode(
     out.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     return out;
   }
-  const isFloat = layout.storage === 'f32';
-  const target = isFloat ? new Float32Array(out.buffer) : new Uint16Array(out.buffer);
   const { channels } = t;
   const width = 4 * wordsOf(channels);
+  const isFloat = layout.storage === 'f32';
+  const values = isFloat ? data : float32ToFloat16(data as Float32Array);
+  const target = isFloat ? new Float32Array(out.buffer) : new Uint16Array(out.buffer);
   for (let row = 0; row < rowsOf(t); row++)
-    for (let c = 0; c < channels; c++) {
-      const value = data[row * channels + c];
-      target[row * width + c] = isFloat ? value : toFloat16(value);
-    }
+    target.set(values.subarray(row * channels, (row + 1) * channels), row * width);
   return out;
 }
 
 /** The reverse. */
 export function decode(bytes: ArrayBuffer, t: Tensor, layout: TensorLayout): Float32Array {
-  const out = new Float32Array(t.size);
   const { channels } = t;
   const width = 4 * wordsOf(channels);
   const isFloat = layout.storage === 'f32';
-  const source = isFloat ? new Float32Array(bytes) : new Uint16Array(bytes);
-  const table = isFloat ? undefined : float16Table();
+  const stored = isFloat ? new Float32Array(bytes) : smallToFloat32(new Uint16Array(bytes), 'F16');
+  const out = new Float32Array(t.size);
   for (let row = 0; row < rowsOf(t); row++)
-    for (let c = 0; c < channels; c++) {
-      const value = source[row * width + c];
-      out[row * channels + c] = table ? table[value] : value;
-    }
+    out.set(stored.subarray(row * width, row * width + channels), row * channels);
   return out;
 }
