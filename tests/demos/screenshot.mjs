@@ -4,11 +4,11 @@ import { listen } from '../../demos/serve.mjs';
 import { findBrowser } from '../find-browser.mjs';
 
 const DRAWN = [
-  ['a castle on mountains in the fog', 5],
+  ['a castle on mountains in the fog', 7],
   ['a sailing boat on the sea at night', 2],
-  ['pine trees in snowy hills at dawn', 4],
-  ['a yellow house in hills, autumn', 3],
-  ['a red lighthouse by the sea at dusk', 1504907412],
+  ['pine trees in snowy hills at dawn', 10],
+  ['a yellow house in hills, autumn', 12],
+  ['a red lighthouse by the sea at dusk', 7],
 ];
 
 const server = await listen(8300);
@@ -16,7 +16,7 @@ const browser = await chromium.launch({
   executablePath: await findBrowser('chromium'),
   args: process.getuid?.() === 0 ? ['--no-sandbox'] : [],
 });
-const page = await browser.newPage({ viewport: { width: 1180, height: 930 } });
+const page = await browser.newPage({ viewport: { width: 1180, height: 990 } });
 page.setDefaultTimeout(300_000);
 await page.goto(`http://localhost:${server.address().port}/demos/01-text-to-picture/`);
 for (const [prompt, seed] of DRAWN) {
