@@ -217,9 +217,9 @@ function weightedChunks(
   { tokenizer }: Encoder,
   onNotice: ((message: string) => void) | undefined,
 ): WeighedIds[] {
-  const { text, loras, others } = extractNetworks(prompt);
-  for (const name of [...loras.map((lora) => `<lora:${lora.name}>`), ...others])
-    onNotice?.(`${name} in the prompt has no effect: this model was loaded without it.`);
+  const { text, references } = extractNetworks(prompt);
+  for (const reference of references)
+    onNotice?.(`${reference} in the prompt has no effect: this model was loaded without it.`);
   const { chunks } = chunkPrompt(parseAttention(text), tokenizer, commaOf(tokenizer));
   return chunks.map(({ tokens, weights }) => ({
     ids: Int32Array.from(padAfterEnd(tokens, tokenizer.eos, tokenizer.pad)),

@@ -24,7 +24,6 @@ from pathlib import Path
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "tokenizer"
 STEPS = [1, 4, 10, 25]
 HASH_SEEDS = range(8)
-EMBEDDINGS = [("cat", 3), ("mountain lake", 5), ("style", 40), ("mountain", 1)]
 WEIGHTS = ["1.2", "0.5", " 1.35 ", "+2", "-1", "1.", ".7", "0"]
 WHENS = ["3", "0.5", ".25", " 2", "1.0", "12", "0", "-1", "1e0", "7 ", "1.5", "0.001"]
 WORDS = "a cat dog , , , mountain lake style BREAK AND photo of é\u00a0ü x|y | \\( \\] \\\\ \\ \n BREAKfast éAND".split(" ")
@@ -50,14 +49,10 @@ def make_chunker(parser_opts):
     sys.modules["ftfy"] = None
     tokenizer = CLIPTokenizer.from_pretrained(FIXTURES)
     encode = lambda text: tokenizer(text, truncation=False, add_special_tokens=False)["input_ids"]
-    words = [(encode(name), types.SimpleNamespace(name=name, vectors=n)) for name, n in EMBEDDINGS]
 
     class Database:
         def find_embedding_at_position(self, tokens, offset):
-            for ids, embedding in sorted(words, key=lambda word: -len(word[0])):
-                if self.active and tokens[offset : offset + len(ids)] == ids:
-                    return embedding, len(ids)
-            return None, None
+            return None, None  # Embeddings are new tokens in ours.
 
     class Chunker(FrozenCLIPEmbedderWithCustomWordsBase):
         id_start, id_end = tokenizer.bos_token_id, tokenizer.eos_token_id
@@ -66,26 +61,16 @@ def make_chunker(parser_opts):
         def tokenize(self, texts):
             return [encode(text) for text in texts]
 
-    database = Database()
-    chunker = Chunker(None, types.SimpleNamespace(embedding_db=database))
+    chunker = Chunker(None, types.SimpleNamespace(embedding_db=Database()))
 
-    def chunk(prompt, backtrack, with_embeddings):
+    def chunk(prompt, backtrack):
         parser_opts.comma_padding_backtrack = backtrack
-        database.active = with_embeddings
         chunks, count = chunker.tokenize_line(prompt)
         return {
             "prompt": prompt,
             "backtrack": backtrack,
-            "embeddings": with_embeddings,
             "tokenCount": count,
-            "chunks": [
-                {
-                    "tokens": c.tokens,
-                    "weights": c.multipliers,
-                    "embeddings": [[f.offset, f.embedding.name] for f in c.fixes],
-                }
-                for c in chunks
-            ],
+            "chunks": [{"tokens": c.tokens, "weights": c.multipliers} for c in chunks],
         }
 
     return chunk
@@ -153,10 +138,7 @@ def main(folder, count, seed, output, keep):
         (indexes,), texts, _ = prompt_parser.get_multicond_prompt_list([prompt])
         data["composed"].append([prompt, [[texts[i], weight] for i, weight in indexes]])
     while len(data["chunks"]) < count // 8:
-        case = chunk(long_prompt(rng), rng.choice([20, 20, 0, 5]), rng.random() < 0.5)
-        # The webui leaves an embedding behind when its tokens move on after a comma; we do not.
-        if all(c["tokens"][1 + offset] == 0 for c in case["chunks"] for offset, _ in c["embeddings"]):
-            data["chunks"].append(case)
+        data["chunks"].append(chunk(long_prompt(rng), rng.choice([20, 20, 0, 5])))
     for name, cases in data.items():
         del cases[keep // 8 if name == "chunks" else keep :]
     runs = [schedules_under(folder, seed, data["schedules"]) for seed in HASH_SEEDS]

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { isSDError } from '../../sdk/errors.ts';
 import { parseAttention } from '../../sdk/pipeline/prompts/attention.ts';
-import { chunkPrompt, equalizeChunks, padAfterEnd } from '../../sdk/pipeline/prompts/chunks.ts';
+import { chunkPrompt, padAfterEnd } from '../../sdk/pipeline/prompts/chunks.ts';
 import { applyEmphasis } from '../../sdk/pipeline/prompts/emphasis.ts';
 import { extractNetworks } from '../../sdk/pipeline/prompts/networks.ts';
 import {
@@ -19,9 +19,8 @@ import { Tokenizer } from '../../sdk/tokenizer/tokenizer.ts';
 interface ChunkCase {
   prompt: string;
   backtrack: number;
-  embeddings: boolean;
   tokenCount: number;
-  chunks: { tokens: number[]; weights: number[]; embeddings: [number, string][] }[];
+  chunks: { tokens: number[]; weights: number[] }[];
 }
 interface Fixtures {
   attention: [string, [string, number][]][];
@@ -164,16 +163,11 @@ test('networks are taken out of the prompt', () => {
     const result = extractNetworks(prompt);
     assert.equal(result.text, text);
     const count = Object.values(found).reduce((sum, list) => sum + list.length, 0);
-    assert.equal(result.loras.length + result.others.length, count, prompt);
+    assert.equal(result.references.length, count, prompt);
   }
   assert.deepEqual(extractNetworks('x <lora:a> <lora:b:0.8:0.5><lyco:c:te=2> <hypernet:d:1>'), {
     text: 'x   ',
-    loras: [
-      { name: 'a', textEncoder: 1, unet: 1 },
-      { name: 'b', textEncoder: 0.8, unet: 0.5 },
-      { name: 'c', textEncoder: 2, unet: 2 },
-    ],
-    others: ['<hypernet:d:1>'],
+    references: ['<lora:a>', '<lora:b:0.8:0.5>', '<lyco:c:te=2>', '<hypernet:d:1>'],
   });
 });
 
@@ -183,76 +177,32 @@ const tokenizer = await Tokenizer.create(wasm, {
   merges: readFileSync(at('tokenizer/merges.txt'), 'utf8'),
 });
 const comma = tokenizer.idOf(',</w>');
-const words = [
-  ['cat', 3],
-  ['mountain lake', 5],
-  ['style', 40],
-  ['mountain', 1],
-].map(([name, vectors]) => ({
-  ids: tokenizer.encode(name as string),
-  vectors: vectors as number,
-  embedding: name as string,
-}));
-
 test(`chunks: ${fixtures.chunks.length} long prompts`, () => {
   for (const fixture of fixtures.chunks) {
     const { chunks, tokenCount } = chunkPrompt(parseAttention(fixture.prompt), tokenizer, {
       comma,
       commaBacktrack: fixture.backtrack,
-      embeddings: fixture.embeddings ? words : [],
     });
-    const plain = chunks.map((chunk) => ({
-      ...chunk,
-      embeddings: chunk.embeddings.map(({ offset, embedding }) => [offset, embedding]),
-    }));
-    assert.deepEqual(plain, fixture.chunks, fixture.prompt);
+    assert.deepEqual(chunks, fixture.chunks, fixture.prompt);
     assert.equal(tokenCount, fixture.tokenCount);
   }
 });
 
-test('chunks: an embedding moves with what follows the comma', () => {
-  const prompt = `${'a '.repeat(70)}, cat a a`;
-  const { chunks } = chunkPrompt(parseAttention(prompt), tokenizer, { comma, embeddings: words });
-  assert.deepEqual(
-    chunks.map((chunk) => chunk.embeddings),
-    [[], [{ offset: 0, embedding: 'cat' }]],
-  );
-  assert.deepEqual(chunks[1].tokens.slice(0, 5), [
-    tokenizer.bos,
-    0,
-    0,
-    0,
-    tokenizer.encode('a')[0],
-  ]);
-});
-
-test('chunks: a batch gets equal numbers, and other paddings', () => {
-  const of = (prompt: string) => chunkPrompt(parseAttention(prompt), tokenizer).chunks;
-  const [short, long] = equalizeChunks([of('a'), of('a BREAK b BREAK c')], tokenizer);
-  assert.equal(short.length, long.length);
-  assert.deepEqual(short[1], of('')[0]);
-  const padded = padAfterEnd(short[0].tokens, tokenizer.eos, 0);
+test('the padding of encoders that pad with another token', () => {
+  const [{ tokens }] = chunkPrompt(parseAttention('a'), tokenizer).chunks;
+  const padded = padAfterEnd(tokens, tokenizer.eos, 0);
   assert.deepEqual(padded.slice(0, 4), [tokenizer.bos, ...tokenizer.encode('a'), tokenizer.eos, 0]);
-  const tooLong = [{ ids: [1], vectors: 76, embedding: 'x' }];
-  assert.throws(
-    () => chunkPrompt(parseAttention('a'), tokenizer, { embeddings: tooLong }),
-    (error) => isSDError(error) && error.code === 'INVALID_OPTION',
-  );
 });
 
 test('emphasis multiplies and restores the mean', () => {
   const states = () => Float32Array.from({ length: 12 }, (_, i) => Math.sin(i) + 0.5);
   const mean = (values: Float32Array) => values.reduce((sum, value) => sum + value, 0) / 12;
   const weights = [1, 1.5, 0.5, 1, 1, 1];
-  const [original, noNorm, ignored] = [states(), states(), states()];
+  const weighted = states().map((value, i) => value * weights[Math.floor(i / 2)]);
+  const original = states();
   applyEmphasis(original, weights);
-  applyEmphasis(noNorm, weights, 'no norm');
-  applyEmphasis(ignored, weights, 'ignore');
-  assert.deepEqual(ignored, states());
   assert.ok(Math.abs(mean(original) - mean(states())) < 1e-7);
-  states().forEach((value, i) => {
-    const expected = Math.fround(value * weights[Math.floor(i / 2)]);
-    assert.equal(noNorm[i], expected);
-    assert.ok(Math.abs(original[i] / expected - mean(states()) / mean(noNorm)) < 1e-6);
+  weighted.forEach((value, i) => {
+    assert.ok(Math.abs(original[i] / value - mean(states()) / mean(weighted)) < 1e-6);
   });
 });

@@ -1,29 +1,18 @@
 import { SDError } from '../../errors.ts';
 
 /**
- * How weights act, by A1111's names: `original` multiplies and restores the mean, `no norm` only
- * multiplies, `ignore` does neither.
- */
-export type Emphasis = 'original' | 'no norm' | 'ignore';
-
-/**
- * Applies the weights of one chunk to what the text encoder made of it, in place (A1111's
- * `sd_emphasis`). The mean spans the whole call, so prompts encoded together influence each other
+ * Applies the weights of one chunk to what the text encoder made of it, in place, and restores the mean
+ * (A1111's `sd_emphasis`, "Original"). The mean spans the whole call, so prompts encoded together influence each other
  * there.
  * @param states `[batch, tokens, dim]`, after clip skip and the final norm
  * @param weights `[batch, tokens]`
  * @throws SDError INTERNAL when the sizes do not fit.
  */
-export function applyEmphasis(
-  states: Float32Array,
-  weights: ArrayLike<number>,
-  emphasis: Emphasis = 'original',
-): void {
+export function applyEmphasis(states: Float32Array, weights: ArrayLike<number>): void {
   const dim = states.length / weights.length;
   if (!Number.isInteger(dim)) {
     throw new SDError('INTERNAL', `${weights.length} weights for ${states.length} numbers.`);
   }
-  if (emphasis === 'ignore') return;
   const before = mean(states);
   for (let token = 0; token < weights.length; token++) {
     // torch holds the weights as float32.
@@ -31,7 +20,6 @@ export function applyEmphasis(
     if (weight === 1) continue;
     for (let i = token * dim; i < (token + 1) * dim; i++) states[i] *= weight;
   }
-  if (emphasis === 'no norm') return;
   const ratio = Math.fround(before / mean(states));
   for (let i = 0; i < states.length; i++) states[i] *= ratio;
 }

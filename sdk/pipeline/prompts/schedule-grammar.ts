@@ -33,109 +33,99 @@ const MAX_DEPTH = 1000;
 
 /** The parts of a prompt, or undefined where the grammar cannot read it. */
 export function parseSchedule(text: string): ScheduleNode[] | undefined {
-  const parser = new Parser(text);
-  const nodes: ScheduleNode[] = [];
-  let at = 0;
-  while (at < text.length) {
-    const part = parser.part(at, 0);
-    if (part) {
-      for (const node of part.nodes) nodes.push(node);
-      at = part.end;
-    } else if ('()[]:'.includes(text[at])) nodes.push(text[at++]);
-    else return undefined;
-  }
-  return nodes;
-}
-
-class Parser {
-  readonly #text: string;
   /** Brackets already tried, so that unbalanced ones cost linear time. */
-  readonly #tried = new Map<number, Parsed | undefined>();
-
-  constructor(text: string) {
-    this.#text = text;
-  }
+  const tried = new Map<number, Parsed | undefined>();
 
   /** One emphasised, switch, alternate or plain part. */
-  part(at: number, depth: number): Parsed | undefined {
-    const first = this.#text[at];
+  function part(at: number, depth: number): Parsed | undefined {
+    const first = text[at];
     if (first !== '(' && first !== '[') {
       PLAIN.lastIndex = at;
-      const plain = PLAIN.exec(this.#text);
+      const plain = PLAIN.exec(text);
       return plain ? { nodes: [plain[0]], end: PLAIN.lastIndex } : undefined;
     }
-    if (!this.#tried.has(at)) {
-      const bracket = first === '(' ? this.#round(at, depth) : this.#square(at, depth);
-      this.#tried.set(at, bracket);
-    }
-    return this.#tried.get(at);
+    if (!tried.has(at)) tried.set(at, first === '(' ? round(at, depth) : square(at, depth));
+    return tried.get(at);
   }
 
   /** As many parts as there are; maybe none. */
-  #prompt(at: number, depth: number): Parsed {
+  function prompt(at: number, depth: number): Parsed {
     const nodes: ScheduleNode[] = [];
     while (depth < MAX_DEPTH) {
-      const part = this.part(at, depth + 1);
-      if (!part) break;
-      for (const node of part.nodes) nodes.push(node);
-      at = part.end;
+      const found = part(at, depth + 1);
+      if (!found) break;
+      for (const node of found.nodes) nodes.push(node);
+      at = found.end;
     }
     return { nodes, end: at };
   }
 
-  #round(at: number, depth: number): Parsed | undefined {
-    const first = this.#prompt(at + 1, depth);
+  function round(at: number, depth: number): Parsed | undefined {
+    const first = prompt(at + 1, depth);
     const nodes = ['(', ...first.nodes];
     let end = first.end;
-    if (this.#text[end] === ':') {
-      const second = this.#prompt(end + 1, depth);
+    if (text[end] === ':') {
+      const second = prompt(end + 1, depth);
       nodes.push(':', ...second.nodes);
       end = second.end;
     }
-    if (this.#text[end] !== ')') return undefined;
+    if (text[end] !== ')') return undefined;
     return { nodes: [...nodes, ')'], end: end + 1 };
   }
 
-  #square(at: number, depth: number): Parsed | undefined {
-    const first = this.#prompt(at + 1, depth);
-    switch (this.#text[first.end]) {
+  function square(at: number, depth: number): Parsed | undefined {
+    const first = prompt(at + 1, depth);
+    switch (text[first.end]) {
       case ']':
         return { nodes: ['[', ...first.nodes, ']'], end: first.end + 1 };
       case '|':
-        return this.#alternate(first, depth);
+        return alternate(first, depth);
       case ':':
-        return this.#switch(first, depth);
+        return change(first, depth);
       default:
         return undefined;
     }
   }
 
-  #alternate(first: Parsed, depth: number): Parsed | undefined {
+  function alternate(first: Parsed, depth: number): Parsed | undefined {
     const options = [first.nodes];
     let end = first.end;
-    while (this.#text[end] === '|') {
-      const option = this.#prompt(end + 1, depth);
+    while (text[end] === '|') {
+      const option = prompt(end + 1, depth);
       options.push(option.nodes);
       end = option.end;
     }
-    if (this.#text[end] !== ']') return undefined;
+    if (text[end] !== ']') return undefined;
     return { nodes: [{ kind: 'alternate', options }], end: end + 1 };
   }
 
-  #switch(first: Parsed, depth: number): Parsed | undefined {
-    const short = this.#when(first.end + 1);
+  /** A switch. */
+  function change(first: Parsed, depth: number): Parsed | undefined {
+    const short = when(first.end + 1);
     if (short) return switchNode([], first.nodes, short);
-    const second = this.#prompt(first.end + 1, depth);
-    const long = this.#text[second.end] === ':' ? this.#when(second.end + 1) : undefined;
+    const second = prompt(first.end + 1, depth);
+    const long = text[second.end] === ':' ? when(second.end + 1) : undefined;
     return long && switchNode(first.nodes, second.nodes, long);
   }
 
   /** `NUMBER "]"` */
-  #when(at: number): { when: string; end: number } | undefined {
+  function when(at: number): { when: string; end: number } | undefined {
     NUMBER.lastIndex = at;
-    const match = NUMBER.exec(this.#text);
+    const match = NUMBER.exec(text);
     return match ? { when: match[1], end: NUMBER.lastIndex } : undefined;
   }
+
+  const nodes: ScheduleNode[] = [];
+  let at = 0;
+  while (at < text.length) {
+    const found = part(at, 0);
+    if (found) {
+      for (const node of found.nodes) nodes.push(node);
+      at = found.end;
+    } else if ('()[]:'.includes(text[at])) nodes.push(text[at++]);
+    else return undefined;
+  }
+  return nodes;
 }
 
 function switchNode(

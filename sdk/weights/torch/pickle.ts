@@ -31,326 +31,213 @@ export function unpickle(
   hooks: PickleHooks,
   begin = 0,
 ): { value: PyValue; end: number } {
-  const unpickler = new Unpickler(bytes, hooks, begin);
-  return { value: unpickler.run(), end: unpickler.at };
-}
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const stack: (PyValue | typeof MARK)[] = [];
+  const memo = new Map<number, PyValue>();
+  let at = begin;
 
-class Unpickler {
-  at: number;
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
-  readonly #hooks: PickleHooks;
-  readonly #stack: (PyValue | typeof MARK)[] = [];
-  readonly #memo = new Map<number, PyValue>();
-
-  constructor(bytes: Uint8Array, hooks: PickleHooks, begin: number) {
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#hooks = hooks;
-    this.at = begin;
+  function fail(what: string): never {
+    throw new SDError(
+      'INVALID_FILE',
+      `This is not a pickle that torch writes: it has ${what} at byte ${at}.`,
+    );
   }
 
-  run(): PyValue {
-    for (;;) {
-      const code = this.#uint(1);
-      if (code === 0x2e) return this.#pop(); // STOP
-      this.#step(code);
-    }
+  /** Where the next `length` bytes are. */
+  function take(length: number): number {
+    const start = at;
+    if (start + length > bytes.length) throw new PickleEnds('the pickle is cut off');
+    at += length;
+    return start;
   }
 
-  #step(code: number): void {
-    switch (code) {
-      case 0x80: // PROTO
-        if (this.#uint(1) > 5) this.#fail('a protocol after 5');
-        return;
-      case 0x95: // FRAME
-        this.#take(8);
-        return;
-      case 0x28: // MARK
-        this.#stack.push(MARK);
-        return;
-      case 0x30: // POP
-        if (this.#stack.pop() === undefined) this.#fail('an empty stack');
-        return;
-      case 0x31: // POP_MARK
-        this.#popMark();
-        return;
-      case 0x32: // DUP
-        this.#push(this.#top());
-        return;
-      case 0x4e: // NONE
-        return this.#push(null);
-      case 0x88: // NEWTRUE
-        return this.#push(true);
-      case 0x89: // NEWFALSE
-        return this.#push(false);
-      case 0x4a: // BININT
-        return this.#push(this.#view.getInt32(this.#take(4), true));
-      case 0x4b: // BININT1
-        return this.#push(this.#uint(1));
-      case 0x4d: // BININT2
-        return this.#push(this.#uint(2));
-      case 0x47: // BINFLOAT
-        return this.#push(this.#view.getFloat64(this.#take(8), false));
-      case 0x8a: // LONG1
-        return this.#push(this.#long(this.#uint(1)));
-      case 0x8b: // LONG4
-        return this.#push(this.#long(this.#uint(4)));
-      case 0x49: // INT
-      case 0x4c: // LONG
-        return this.#push(this.#textNumber());
-      case 0x46: // FLOAT
-        return this.#push(Number(this.#line()));
-      default:
-        return this.#stepStrings(code);
-    }
+  function slice(length: number): Uint8Array {
+    const start = take(length);
+    return bytes.subarray(start, start + length);
   }
 
-  #stepStrings(code: number): void {
-    switch (code) {
-      case 0x58: // BINUNICODE
-        return this.#push(this.#text(this.#uint(4)));
-      case 0x8c: // SHORT_BINUNICODE
-        return this.#push(this.#text(this.#uint(1)));
-      case 0x8d: // BINUNICODE8
-        return this.#push(this.#text(this.#uint(8)));
-      case 0x54: // BINSTRING: a str of Python 2
-        return this.#push(this.#latin1(this.#uint(4)));
-      case 0x55: // SHORT_BINSTRING
-        return this.#push(this.#latin1(this.#uint(1)));
-      case 0x42: // BINBYTES
-        return this.#push(this.#slice(this.#uint(4)));
-      case 0x43: // SHORT_BINBYTES
-        return this.#push(this.#slice(this.#uint(1)));
-      case 0x8e: // BINBYTES8
-      case 0x96: // BYTEARRAY8
-        return this.#push(this.#slice(this.#uint(8)));
-      case 0x71: // BINPUT
-        return this.#remember(this.#uint(1));
-      case 0x72: // LONG_BINPUT
-        return this.#remember(this.#uint(4));
-      case 0x94: // MEMOIZE
-        return this.#remember(this.#memo.size);
-      case 0x68: // BINGET
-        return this.#recall(this.#uint(1));
-      case 0x6a: // LONG_BINGET
-        return this.#recall(this.#uint(4));
-      default:
-        return this.#stepContainers(code);
-    }
-  }
-
-  #stepContainers(code: number): void {
-    switch (code) {
-      case 0x5d: // EMPTY_LIST
-        return this.#push([]);
-      case 0x7d: // EMPTY_DICT
-        return this.#push(new Map());
-      case 0x8f: // EMPTY_SET
-        return this.#push(new Set());
-      case 0x29: // EMPTY_TUPLE
-        return this.#push(new PyTuple([]));
-      case 0x85: // TUPLE1
-      case 0x86: // TUPLE2
-      case 0x87: {
-        // TUPLE3
-        const items = Array.from({ length: code - 0x84 }, () => this.#pop()).reverse();
-        return this.#push(new PyTuple(items));
-      }
-      case 0x74: // TUPLE
-        return this.#push(new PyTuple(this.#popMark()));
-      case 0x6c: // LIST
-        return this.#push(this.#popMark());
-      case 0x64: // DICT
-        return this.#push(toMap(this.#popMark()));
-      case 0x91: // FROZENSET
-        return this.#push(new Set(this.#popMark()));
-      case 0x61: // APPEND
-        return this.#append([this.#pop()]);
-      case 0x65: // APPENDS
-      case 0x90: // ADDITEMS
-        return this.#append(this.#popMark());
-      case 0x73: {
-        // SETITEM
-        const value = this.#pop();
-        return this.#setItems([this.#pop(), value]);
-      }
-      case 0x75: // SETITEMS
-        return this.#setItems(this.#popMark());
-      default:
-        return this.#stepObjects(code);
-    }
-  }
-
-  #stepObjects(code: number): void {
-    switch (code) {
-      case 0x63: // GLOBAL
-        return this.#push(new PyGlobal(this.#line(), this.#line()));
-      case 0x93: {
-        // STACK_GLOBAL
-        const name = this.#pop();
-        const module = this.#pop();
-        if (typeof module !== 'string' || typeof name !== 'string')
-          this.#fail('a global without a name');
-        return this.#push(new PyGlobal(module, name));
-      }
-      case 0x52: // REDUCE
-      case 0x81: {
-        // NEWOBJ
-        const args = this.#pop();
-        const type = this.#pop();
-        if (!(args instanceof PyTuple)) this.#fail('a call without arguments');
-        return this.#push(this.#call(type, args.items));
-      }
-      case 0x92: {
-        // NEWOBJ_EX
-        this.#pop();
-        this.#pop();
-        return this.#push(new PyStub(this.#pop()));
-      }
-      case 0x62: {
-        // BUILD: attributes of anything but a stub (`_metadata` of a state dict) are not weights
-        const state = this.#pop();
-        const object = this.#top();
-        if (object instanceof PyStub) object.state = state;
-        return;
-      }
-      case 0x51: // BINPERSID
-        return this.#push(this.#hooks.persistentId(this.#pop()));
-      default:
-        this.#fail(`opcode 0x${code.toString(16)}`);
-    }
-  }
-
-  #call(type: PyValue, args: readonly PyValue[]): PyValue {
-    if (type instanceof PyGlobal) {
-      const value = this.#hooks.call(type.name, args);
-      if (value !== undefined) return value;
-    }
-    return new PyStub(type);
-  }
-
-  #append(items: readonly PyValue[]): void {
-    const list = this.#top();
-    if (Array.isArray(list)) for (const item of items) list.push(item);
-    else if (list instanceof Set) for (const item of items) list.add(item);
-    else if (!(list instanceof PyStub)) this.#fail('items for what is no list');
-  }
-
-  #setItems(items: readonly PyValue[]): void {
-    const dict = this.#top();
-    if (items.length % 2 !== 0) this.#fail('a key without a value');
-    if (dict instanceof Map)
-      for (let i = 0; i < items.length; i += 2) dict.set(items[i], items[i + 1]);
-    else if (!(dict instanceof PyStub)) this.#fail('items for what is no dictionary');
-  }
-
-  #remember(key: number): void {
-    this.#memo.set(key, this.#top());
-  }
-
-  #recall(key: number): void {
-    const value = this.#memo.get(key);
-    if (value === undefined) this.#fail('a reference to nothing');
-    this.#push(value);
-  }
-
-  #push(value: PyValue): void {
-    this.#stack.push(value);
-  }
-
-  #pop(): PyValue {
-    const value = this.#stack.pop();
-    if (value === undefined || value === MARK) this.#fail('an empty stack');
-    return value as PyValue;
-  }
-
-  #top(): PyValue {
-    const value = this.#stack.at(-1);
-    if (value === undefined || value === MARK) this.#fail('an empty stack');
-    return value as PyValue;
-  }
-
-  #popMark(): PyValue[] {
-    const mark = this.#stack.lastIndexOf(MARK);
-    if (mark < 0) this.#fail('no mark');
-    const items = this.#stack.splice(mark + 1) as PyValue[];
-    this.#stack.pop();
-    return items;
-  }
-
-  #uint(size: number): number {
-    const at = this.#take(size);
-    switch (size) {
-      case 1:
-        return this.#bytes[at];
-      case 2:
-        return this.#view.getUint16(at, true);
-      case 4:
-        return this.#view.getUint32(at, true);
-      default:
-        return this.#view.getUint32(at, true) + this.#view.getUint32(at + 4, true) * 2 ** 32;
-    }
+  function uint(size: 1 | 2 | 4 | 8): number {
+    const start = take(size);
+    let value = 0;
+    for (let i = size - 1; i >= 0; i--) value = value * 256 + bytes[start + i];
+    return value;
   }
 
   /** A two's complement integer of `length` bytes. */
-  #long(length: number): number | bigint {
-    if (length > MAX_LONG) this.#fail('a number of too many digits');
-    let value = 0n;
-    const at = this.#take(length);
-    for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(this.#bytes[at + i]);
+  function long(length: number): number | bigint {
+    if (length > MAX_LONG) fail('a number of too many digits');
+    const value = slice(length).reduceRight((high, byte) => (high << 8n) | BigInt(byte), 0n);
     const signed = BigInt.asIntN(8 * length, value);
     return Number.isSafeInteger(Number(signed)) ? Number(signed) : signed;
   }
 
-  #textNumber(): PyValue {
-    const line = this.#line().replace(/L$/, '');
-    if (line === '00' || line === '01') return line === '01';
-    if (!/^-?\d{1,15}$/.test(line)) this.#fail('a number that is none');
-    return Number(line);
+  function textNumber(): PyValue {
+    const text = line().replace(/L$/, '');
+    if (text === '00' || text === '01') return text === '01';
+    if (!/^-?\d{1,15}$/.test(text)) fail('a number that is none');
+    return Number(text);
   }
 
-  #line(): string {
-    const end = this.#bytes.subarray(this.at, this.at + MAX_LINE).indexOf(0x0a);
+  function line(): string {
+    const end = bytes.subarray(at, at + MAX_LINE).indexOf(0x0a);
     if (end < 0) {
-      if (this.at + MAX_LINE > this.#bytes.length) throw new PickleEnds('the pickle is cut off');
-      this.#fail('a line without an end');
+      if (at + MAX_LINE > bytes.length) throw new PickleEnds('the pickle is cut off');
+      fail('a line without an end');
     }
-    const line = this.#latin1(end);
-    this.at++;
-    return line;
+    const text = latin1(end);
+    at++;
+    return text;
   }
 
-  #text(length: number): string {
+  function text(length: number): string {
+    const utf8 = slice(length);
     try {
-      return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(this.#slice(length));
-    } catch (cause) {
-      if (cause instanceof PickleEnds) throw cause;
-      return this.#fail('text that is not UTF-8');
+      return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(utf8);
+    } catch {
+      return fail('text that is not UTF-8');
     }
   }
 
-  #latin1(length: number): string {
-    return new TextDecoder('latin1').decode(this.#slice(length));
+  function latin1(length: number): string {
+    return new TextDecoder('latin1').decode(slice(length));
   }
 
-  #slice(length: number): Uint8Array {
-    const at = this.#take(length);
-    return this.#bytes.subarray(at, at + length);
+  function top(): PyValue {
+    const value = stack.at(-1);
+    if (value === undefined || value === MARK) fail('an empty stack');
+    return value as PyValue;
   }
 
-  #take(length: number): number {
-    const at = this.at;
-    if (at + length > this.#bytes.length) throw new PickleEnds('the pickle is cut off');
-    this.at = at + length;
-    return at;
+  function pop(): PyValue {
+    const value = top();
+    stack.pop();
+    return value;
   }
 
-  #fail(what: string): never {
-    throw new SDError(
-      'INVALID_FILE',
-      `This is not a pickle that torch writes: it has ${what} at byte ${this.at}.`,
-    );
+  function popMark(): PyValue[] {
+    const mark = stack.lastIndexOf(MARK);
+    if (mark < 0) fail('no mark');
+    const items = stack.splice(mark + 1) as PyValue[];
+    stack.pop();
+    return items;
+  }
+
+  const popTuple = (length: number) => new PyTuple(Array.from({ length }, () => pop()).reverse());
+
+  function recall(key: number): PyValue {
+    const value = memo.get(key);
+    if (value === undefined) fail('a reference to nothing');
+    return value as PyValue;
+  }
+
+  function named(): PyValue {
+    const [name, module] = [pop(), pop()];
+    if (typeof module !== 'string' || typeof name !== 'string') fail('a global without a name');
+    return new PyGlobal(module as string, name as string);
+  }
+
+  function call(): PyValue {
+    const [args, type] = [pop(), pop()];
+    if (!(args instanceof PyTuple)) return fail('a call without arguments');
+    const value = type instanceof PyGlobal ? hooks.call(type.name, args.items) : undefined;
+    return value === undefined ? new PyStub(type) : value;
+  }
+
+  function append(items: readonly PyValue[]): void {
+    const list = top();
+    if (Array.isArray(list)) for (const item of items) list.push(item);
+    else if (list instanceof Set) for (const item of items) list.add(item);
+    else if (!(list instanceof PyStub)) fail('items for what is no list');
+  }
+
+  function setItems(items: readonly PyValue[]): void {
+    const dict = top();
+    if (items.length % 2 !== 0) fail('a key without a value');
+    if (dict instanceof Map)
+      for (let i = 0; i < items.length; i += 2) dict.set(items[i], items[i + 1]);
+    else if (!(dict instanceof PyStub)) fail('items for what is no dictionary');
+  }
+
+  /** Opcodes that push a value. */
+  const pushing: Readonly<Record<number, () => PyValue>> = {
+    0x32: top, // DUP
+    0x4e: () => null, // NONE
+    0x88: () => true, // NEWTRUE
+    0x89: () => false, // NEWFALSE
+    0x4a: () => view.getInt32(take(4), true), // BININT
+    0x4b: () => uint(1), // BININT1
+    0x4d: () => uint(2), // BININT2
+    0x47: () => view.getFloat64(take(8), false), // BINFLOAT
+    0x8a: () => long(uint(1)), // LONG1
+    0x8b: () => long(uint(4)), // LONG4
+    0x49: textNumber, // INT
+    0x4c: textNumber, // LONG
+    0x46: () => Number(line()), // FLOAT
+    0x58: () => text(uint(4)), // BINUNICODE
+    0x8c: () => text(uint(1)), // SHORT_BINUNICODE
+    0x8d: () => text(uint(8)), // BINUNICODE8
+    0x54: () => latin1(uint(4)), // BINSTRING: a str of Python 2
+    0x55: () => latin1(uint(1)), // SHORT_BINSTRING
+    0x42: () => slice(uint(4)), // BINBYTES
+    0x43: () => slice(uint(1)), // SHORT_BINBYTES
+    0x8e: () => slice(uint(8)), // BINBYTES8
+    0x96: () => slice(uint(8)), // BYTEARRAY8
+    0x68: () => recall(uint(1)), // BINGET
+    0x6a: () => recall(uint(4)), // LONG_BINGET
+    0x5d: () => [], // EMPTY_LIST
+    0x7d: () => new Map(), // EMPTY_DICT
+    0x8f: () => new Set(), // EMPTY_SET
+    0x29: () => popTuple(0), // EMPTY_TUPLE
+    0x85: () => popTuple(1), // TUPLE1
+    0x86: () => popTuple(2), // TUPLE2
+    0x87: () => popTuple(3), // TUPLE3
+    0x74: () => new PyTuple(popMark()), // TUPLE
+    0x6c: popMark, // LIST
+    0x64: () => toMap(popMark()), // DICT
+    0x91: () => new Set(popMark()), // FROZENSET
+    0x63: () => new PyGlobal(line(), line()), // GLOBAL
+    0x93: named, // STACK_GLOBAL
+    0x52: call, // REDUCE
+    0x81: call, // NEWOBJ
+    0x92: () => new PyStub(popTuple(3).items[0]), // NEWOBJ_EX
+    0x51: () => hooks.persistentId(pop()), // BINPERSID
+  };
+
+  /** The others. */
+  const acting: Readonly<Record<number, () => void>> = {
+    // PROTO
+    0x80: () => {
+      if (uint(1) > 5) fail('a protocol after 5');
+    },
+    0x95: () => take(8), // FRAME
+    0x28: () => stack.push(MARK), // MARK
+    // POP
+    0x30: () => {
+      if (stack.pop() === undefined) fail('an empty stack');
+    },
+    0x31: popMark, // POP_MARK
+    0x71: () => memo.set(uint(1), top()), // BINPUT
+    0x72: () => memo.set(uint(4), top()), // LONG_BINPUT
+    0x94: () => memo.set(memo.size, top()), // MEMOIZE
+    0x61: () => append([pop()]), // APPEND
+    0x65: () => append(popMark()), // APPENDS
+    0x90: () => append(popMark()), // ADDITEMS
+    0x73: () => setItems(popTuple(2).items), // SETITEM
+    0x75: () => setItems(popMark()), // SETITEMS
+    // BUILD: attributes of anything but a stub (`_metadata` of a state dict) are not weights
+    0x62: () => {
+      const state = pop();
+      const object = top();
+      if (object instanceof PyStub) object.state = state;
+    },
+  };
+
+  for (;;) {
+    const code = uint(1);
+    if (code === 0x2e) return { value: pop(), end: at }; // STOP
+    if (code in pushing) stack.push(pushing[code]());
+    else if (code in acting) acting[code]();
+    else fail(`opcode 0x${code.toString(16)}`);
   }
 }
 
