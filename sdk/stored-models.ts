@@ -1,4 +1,4 @@
-import { ModelCache, modelStore, type StoredModel, type Usage } from './cache/index.ts';
+import { ModelList, modelStore, type StoredModel, type Usage } from './cache/index.ts';
 
 /** The models that were imported on this device. */
 export interface StoredModels {
@@ -21,7 +21,7 @@ export interface StoredModels {
 }
 
 // Each call opens its own: nothing here touches a browser global before it is used.
-const open = (): ModelCache => new ModelCache(modelStore());
+const open = (): ModelList => new ModelList(modelStore());
 
 export const storedModels: StoredModels = {
   list: () => open().list(),

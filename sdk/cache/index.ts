@@ -1,4 +1,5 @@
 export { CachedModel, type Item, type ItemsOptions } from './cached-model.ts';
-export { ModelCache, type StoredModel, type Usage } from './model-cache.ts';
+export { ModelCache } from './model-cache.ts';
+export { ModelList, type StoredModel, type Usage } from './model-list.ts';
 export { modelStore, type StoreOptions } from './store.ts';
 export { sha256 } from './hash.ts';
