@@ -39,11 +39,11 @@ function members(read, name) {
 }
 
 const memberTable = (read, name) =>
+  // Two columns and not three: on a phone a third would be out of sight.
   table(
-    ['Option', 'Type', 'What it does'],
+    ['Option', 'What it does'],
     members(read, name).map(({ names, type, doc }) => [
-      names.map(code).join(' '),
-      code(type),
+      `**${names.map(code).join(' ')}**<br>${code(type)}`,
       cell(doc.replace(/\{@link (\w+)\}/g, '`$1`')),
     ]),
   );
