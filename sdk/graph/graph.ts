@@ -93,9 +93,8 @@ export class Scope {
   }
 
   linear(name: string, x: Tensor, out: number, options: { bias?: boolean } = {}): Tensor {
-    const weight = this.#param(`${name}.weight`, [out, x.channels], 'matrix');
-    const bias = options.bias === false ? undefined : this.#param(`${name}.bias`, [out], 'vector');
-    return this.#graph.record({ kind: 'linear', x, weight, bias }, [...x.shape.slice(0, -1), out]);
+    const params = this.#matrix(name, [out, x.channels], options.bias);
+    return this.#graph.record({ kind: 'linear', x, ...params }, [...x.shape.slice(0, -1), out]);
   }
 
   /** Defaults: 3×3, stride 1, padding that keeps the size, with bias. */
@@ -118,10 +117,9 @@ export class Scope {
     const [batch, height, width, channels] = x.shape;
     const outHeight = Math.floor((height + padding.top + padding.bottom - kernel) / stride) + 1;
     const outWidth = Math.floor((width + padding.left + padding.right - kernel) / stride) + 1;
-    const weight = this.#param(`${name}.weight`, [out, channels, kernel, kernel], 'matrix');
-    const bias = options.bias === false ? undefined : this.#param(`${name}.bias`, [out], 'vector');
+    const params = this.#matrix(name, [out, channels, kernel, kernel], options.bias);
     const geometry: ConvGeometry = { kernel: [kernel, kernel], stride, padding, wrap };
-    return this.#graph.record({ kind: 'conv', x, weight, bias, geometry }, [
+    return this.#graph.record({ kind: 'conv', x, ...params, geometry }, [
       batch,
       outHeight,
       outWidth,
@@ -132,15 +130,14 @@ export class Scope {
   groupNorm(name: string, x: Tensor, groups: number, eps: number): Tensor {
     if (x.channels % groups !== 0)
       throw new Error(`${x.channels} channels do not divide into ${groups} groups`);
-    const weight = this.#param(`${name}.weight`, [x.channels], 'vector');
-    const bias = this.#param(`${name}.bias`, [x.channels], 'vector');
-    return this.#graph.record({ kind: 'groupNorm', x, weight, bias, groups, eps }, x.shape);
+    return this.#graph.record(
+      { kind: 'groupNorm', x, ...this.#affine(name, x), groups, eps },
+      x.shape,
+    );
   }
 
   layerNorm(name: string, x: Tensor, eps: number): Tensor {
-    const weight = this.#param(`${name}.weight`, [x.channels], 'vector');
-    const bias = this.#param(`${name}.bias`, [x.channels], 'vector');
-    return this.#graph.record({ kind: 'layerNorm', x, weight, bias, eps }, x.shape);
+    return this.#graph.record({ kind: 'layerNorm', x, ...this.#affine(name, x), eps }, x.shape);
   }
 
   /** Token plus position embedding of ids `[batch, n]` → `[batch, n, dim]`. */
@@ -154,6 +151,18 @@ export class Scope {
     const table = this.#param(names.tokens, [vocabulary, dim], 'table');
     const positions = this.#param(names.positions, [maxPositions, dim], 'table');
     return this.#graph.record({ kind: 'embed', ids, table, positions }, [...ids.shape, dim]);
+  }
+
+  #matrix(name: string, shape: readonly number[], hasBias = true) {
+    const weight = this.#param(`${name}.weight`, shape, 'matrix');
+    const bias = hasBias ? this.#param(`${name}.bias`, [shape[0]], 'vector') : undefined;
+    return { weight, bias };
+  }
+
+  /** Scale and shift of a norm. */
+  #affine(name: string, { channels }: Tensor) {
+    const weight = this.#param(`${name}.weight`, [channels], 'vector');
+    return { weight, bias: this.#param(`${name}.bias`, [channels], 'vector') };
   }
 
   #path(name: string): string {

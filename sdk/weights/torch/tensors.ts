@@ -1,8 +1,9 @@
-import { SDError } from '../../errors.ts';
+import type { SDError } from '../../errors.ts';
 import { sizeOf } from '../../graph/tensor.ts';
 import { DTYPE_BITS, type DType } from '../tensor.ts';
 import type { PickleHooks } from './pickle.ts';
 import { PyExternal, PyGlobal, PyStub, PyTuple, type PyValue } from './python.ts';
+import { notTorch } from './zip.ts';
 
 /** A torch storage: a run of elements that tensors are views of. */
 export interface StorageRef {
@@ -23,37 +24,29 @@ export interface TensorRef {
   readonly strides: readonly number[];
 }
 
-const STORAGES = new Map<string, DType>([
-  ['DoubleStorage', 'F64'],
-  ['FloatStorage', 'F32'],
-  ['HalfStorage', 'F16'],
-  ['BFloat16Storage', 'BF16'],
-  ['LongStorage', 'I64'],
-  ['IntStorage', 'I32'],
-  ['ShortStorage', 'I16'],
-  ['CharStorage', 'I8'],
-  ['ByteStorage', 'U8'],
-  ['BoolStorage', 'BOOL'],
-  ['ComplexFloatStorage', 'C64'],
-]);
-
-const DTYPES = new Map<string, DType>([
-  ['torch.float64', 'F64'],
-  ['torch.float32', 'F32'],
-  ['torch.float16', 'F16'],
-  ['torch.bfloat16', 'BF16'],
-  ['torch.float8_e4m3fn', 'F8_E4M3'],
-  ['torch.float8_e5m2', 'F8_E5M2'],
-  ['torch.int64', 'I64'],
-  ['torch.int32', 'I32'],
-  ['torch.int16', 'I16'],
-  ['torch.int8', 'I8'],
-  ['torch.uint8', 'U8'],
-  ['torch.bool', 'BOOL'],
-  ['torch.uint16', 'U16'],
-  ['torch.uint32', 'U32'],
-  ['torch.uint64', 'U64'],
-]);
+/** torch's names: of the dtype, and of the typed storage where there is one. */
+const NAMES: readonly (readonly [DType, string, string?])[] = [
+  ['F64', 'float64', 'Double'],
+  ['F32', 'float32', 'Float'],
+  ['F16', 'float16', 'Half'],
+  ['BF16', 'bfloat16', 'BFloat16'],
+  ['F8_E4M3', 'float8_e4m3fn'],
+  ['F8_E5M2', 'float8_e5m2'],
+  ['I64', 'int64', 'Long'],
+  ['I32', 'int32', 'Int'],
+  ['I16', 'int16', 'Short'],
+  ['I8', 'int8', 'Char'],
+  ['U64', 'uint64'],
+  ['U32', 'uint32'],
+  ['U16', 'uint16'],
+  ['U8', 'uint8', 'Byte'],
+  ['BOOL', 'bool', 'Bool'],
+  ['C64', 'complex64', 'ComplexFloat'],
+];
+const DTYPES = new Map(NAMES.map(([dtype, name]) => [`torch.${name}`, dtype]));
+const STORAGES = new Map(
+  NAMES.filter(([, , name]) => name).map(([dtype, , name]) => [`${name}Storage`, dtype]),
+);
 
 /**
  * The only things a checkpoint's pickle can make here besides plain data: storages, tensors and
@@ -199,5 +192,5 @@ export function namedTensors(root: PyValue): {
 }
 
 export function invalid(what: string): SDError {
-  return new SDError('INVALID_FILE', `This is not a valid torch checkpoint: it has ${what}.`);
+  return notTorch(`it has ${what}`);
 }

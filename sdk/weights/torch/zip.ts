@@ -34,18 +34,18 @@ export async function readZip(
   if (entries === 0xffff || directorySize === 0xffffffff || directoryAt === 0xffffffff) {
     const locator = end - 20;
     if (locator < 0 || tail.getUint32(locator, true) !== 0x07064b50)
-      throw invalid('its zip64 locator is missing');
+      throw notTorch('its zip64 locator is missing');
     const recordAt = uint64(tail, locator + 8);
-    if (recordAt + 56 > size) throw invalid('its zip64 record lies past its end');
+    if (recordAt + 56 > size) throw notTorch('its zip64 record lies past its end');
     const record = view(await source.read(recordAt, recordAt + 56, signal));
-    if (record.getUint32(0, true) !== 0x06064b50) throw invalid('its zip64 record is missing');
+    if (record.getUint32(0, true) !== 0x06064b50) throw notTorch('its zip64 record is missing');
     entries = uint64(record, 32);
     directorySize = uint64(record, 40);
     directoryAt = uint64(record, 48);
   }
-  if (entries > MAX_ENTRIES) throw invalid(`it has ${entries} members`);
+  if (entries > MAX_ENTRIES) throw notTorch(`it has ${entries} members`);
   if (directorySize > MAX_DIRECTORY || directoryAt + directorySize > size)
-    throw invalid('its directory lies past its end');
+    throw notTorch('its directory lies past its end');
   const directory = await source.read(directoryAt, directoryAt + directorySize, signal);
   return readDirectory(directory, entries, size);
 }
@@ -64,9 +64,9 @@ export async function dataOffset(
 /** As {@link dataOffset}, from the 30 bytes of the local header. */
 export function checkedDataOffset(header: DataView, entry: ZipEntry, size: number): number {
   if (header.getUint32(0, true) !== 0x04034b50)
-    throw invalid(`the header of its member ${entry.name} is missing`);
+    throw notTorch(`the header of its member ${entry.name} is missing`);
   const begin = entry.headerOffset + 30 + header.getUint16(26, true) + header.getUint16(28, true);
-  if (begin + entry.size > size) throw invalid(`its member ${entry.name} runs past its end`);
+  if (begin + entry.size > size) throw notTorch(`its member ${entry.name} runs past its end`);
   return begin;
 }
 
@@ -77,7 +77,7 @@ function findEnd(tail: DataView): number {
       at + END_RECORD + tail.getUint16(at + 20, true) === tail.byteLength
     )
       return at;
-  throw invalid('its directory is missing, so it is cut off');
+  throw notTorch('its directory is missing, so it is cut off');
 }
 
 function readDirectory(
@@ -90,11 +90,11 @@ function readDirectory(
   let at = 0;
   for (let i = 0; i < count; i++) {
     if (at + 46 > bytes.length || directory.getUint32(at, true) !== 0x02014b50)
-      throw invalid('its directory is cut off');
+      throw notTorch('its directory is cut off');
     const nameLength = directory.getUint16(at + 28, true);
     const extraLength = directory.getUint16(at + 30, true);
     const next = at + 46 + nameLength + extraLength + directory.getUint16(at + 32, true);
-    if (next > bytes.length) throw invalid('its directory is cut off');
+    if (next > bytes.length) throw notTorch('its directory is cut off');
     const name = new TextDecoder().decode(bytes.subarray(at + 46, at + 46 + nameLength));
     const method = directory.getUint16(at + 10, true);
     const fields = {
@@ -109,8 +109,8 @@ function readDirectory(
         `The member ${name} of this checkpoint is compressed; torch stores them plain. Unpack the file and load what is inside.`,
       );
     if (fields.header + 30 + fields.size > size)
-      throw invalid(`its member ${name} runs past its end`);
-    if (entries.has(name)) throw invalid(`it has two members named ${name}`);
+      throw notTorch(`its member ${name} runs past its end`);
+    if (entries.has(name)) throw notTorch(`it has two members named ${name}`);
     entries.set(name, { name, size: fields.size, headerOffset: fields.header });
     at = next;
   }
@@ -127,12 +127,12 @@ function readZip64Extra(
   for (let at = begin; at + 4 <= begin + length;) {
     const id = directory.getUint16(at, true);
     const end = at + 4 + directory.getUint16(at + 2, true);
-    if (end > begin + length) throw invalid('an extra field of its directory is cut off');
+    if (end > begin + length) throw notTorch('an extra field of its directory is cut off');
     if (id === 1) {
       let value = at + 4;
       for (const key of ['size', 'packed', 'header'] as const)
         if (fields[key] === 0xffffffff) {
-          if (value + 8 > end) throw invalid('an extra field of its directory is cut off');
+          if (value + 8 > end) throw notTorch('an extra field of its directory is cut off');
           fields[key] = uint64(directory, value);
           value += 8;
         }
@@ -149,7 +149,7 @@ function view(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function invalid(reason: string): SDError {
+export function notTorch(reason: string): SDError {
   return new SDError(
     'INVALID_FILE',
     `This is not a valid torch checkpoint: ${reason}. Fetch it again, or check where it comes from.`,
