@@ -33,7 +33,7 @@ function openStart() {
 onDraw(async ({ sd, settings, signal, progress }) => {
   const { prompt, seed, steps } = settings;
   const image = await openStart();
-  if (brush.isEmpty) return 'Nothing is painted over yet: paint on the picture first.';
+  if (brush.isEmpty) return { instead: 'Nothing is painted over yet: paint on the picture first.' };
   const { image: painted } = await sd.generate({
     ...{ prompt, image, mask: brush.toMask(SIZE, SIZE) },
     // Blurs the edge of the mask, and lays what is kept back over the result.

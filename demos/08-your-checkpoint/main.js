@@ -15,39 +15,43 @@ const HELP = {
   UNSUPPORTED_FORMAT: 'Convert it to .safetensors, for example with diffusers.',
   OUT_OF_MEMORY: 'Take weights of 8 bits, close other tabs, or try a smaller model.',
   NETWORK: 'Is the address right, and does its server allow other sites to read it (CORS)?',
-  STORAGE: 'It can still be used: take “Keep it on this device” out.',
+  STORAGE: 'It can still be used: untick “Keep it on this device”.',
 };
 
-let model;
-let loading;
+/** The promise of the model that is open, or on its way. */
+let opening;
+let stop;
 
 /** @param source what `StableDiffusion.load` takes: an address or files */
 async function open(source, name) {
-  loading?.abort();
-  loading = new AbortController();
-  const { signal } = loading;
+  stop?.abort();
+  stop = new AbortController();
   find('#error').hidden = true;
   find('#cancel').disabled = false;
-  const { dtype, keep } = form.elements;
-  try {
-    const before = model;
-    model = undefined;
-    await before?.dispose();
-    const sd = await loadModel(source, {
-      dtype: dtype.value,
-      keep: keep.checked,
-      worker: new URL('./worker.js', import.meta.url),
-      signal,
-    });
-    model = sd;
-    find('#engine').textContent += `. ${name}, made for ${sd.info.width} × ${sd.info.height}.`;
-  } catch (error) {
-    // A newer load has taken over.
-    if (signal !== loading.signal) return;
-    if (error.code !== 'ABORTED') fail(error);
-  }
+  const mine = (opening = load(source, name, stop.signal, opening));
+  const error = await mine.then(
+    () => undefined,
+    (reason) => reason,
+  );
+  // A newer load has taken over.
+  if (mine !== opening) return;
+  if (error) opening = undefined;
+  if (error && error.code !== 'ABORTED') fail(error);
   find('#cancel').disabled = true;
   await showKept(open);
+}
+
+async function load(source, name, signal, before) {
+  await before?.then((sd) => sd.dispose()).catch(() => {});
+  const { dtype, keep } = form.elements;
+  const sd = await loadModel(source, {
+    dtype: dtype.value,
+    keep: keep.checked,
+    worker: new URL('./worker.js', import.meta.url),
+    signal,
+  });
+  find('#engine').textContent += `. ${name}, made for ${sd.info.width} × ${sd.info.height}.`;
+  return sd;
 }
 
 function fail(error) {
@@ -56,10 +60,10 @@ function fail(error) {
 }
 
 onDraw(
-  async ({ settings, signal, progress }) => {
-    if (!model) return 'Open a model first.';
+  async ({ sd, settings, signal, progress }) => {
+    if (!sd) return { instead: 'Open a model first.' };
     const { prompt, seed, steps, guidanceScale } = settings;
-    const items = model.stream({
+    const items = sd.stream({
       ...{ prompt, seed, steps, guidanceScale, signal },
       onProgress: progress(0, 1),
     });
@@ -69,10 +73,10 @@ onDraw(
     }
   },
   // Nothing is loaded before somebody chooses.
-  async () => undefined,
+  async () => opening,
 );
 find('#engine').textContent = 'No model is loaded yet.';
-find('#cancel').addEventListener('click', () => loading?.abort());
+find('#cancel').addEventListener('click', () => stop?.abort());
 
 find('#file').addEventListener('change', ({ target: { files } }) => {
   if (files[0]) open(files[0], files[0].name);

@@ -48,7 +48,8 @@ export function openModel() {
  *   settings: Record<string, any>, the form's fields; numbers where they are numbers
  *   signal: AbortSignal,
  *   progress: (picture: number, of: number) => (progress: object) => void, for `onProgress`
- * }) => Promise<string | void>} work what it returns is said when it is done
+ * }) => Promise<string | { instead: string } | void>} work what it returns is said when it is done, or
+ *   instead of that
  * @param {() => Promise<StableDiffusion>} open default: the demos' own model
  * @returns {() => Promise<void>} draws as the button does
  */
@@ -91,7 +92,8 @@ export function onDraw(work, open = openModel) {
       const sd = await abortable(open(), signal);
       const said = await work({ sd, settings: read(form), signal, progress });
       if (run !== controller) return;
-      say([`Done in ${seconds(performance.now() - began)}.`, said].filter(Boolean).join(' '));
+      const done = `Done in ${seconds(performance.now() - began)}.`;
+      say(said?.instead ?? [done, said].filter(Boolean).join(' '));
     } catch (error) {
       // A newer run has taken over the page.
       if (run !== controller) return;

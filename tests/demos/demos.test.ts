@@ -129,8 +129,8 @@ test('06: both halves of a step, their difference, and other scales', async () =
 test('07: what is painted over changes, the rest stays; by mouse and by keyboard', async () => {
   const page = await site.page('07-inpainting/?steps=4');
   await page.locator('#engine', { hasText: 'WebAssembly' }).waitFor();
-  await draw(page);
-  assert.match((await page.locator('#status').textContent())!, /Nothing is painted over yet/);
+  await page.locator('#draw').click();
+  await page.locator('#status', { hasText: /^Nothing is painted over yet/ }).waitFor();
 
   // How much the result differs from the picture, left of the middle and right of it.
   const changes = () =>
@@ -173,7 +173,21 @@ test('07: what is painted over changes, the rest stays; by mouse and by keyboard
 test('08: a model by address and from a folder, kept and deleted; what is wrong is said', async () => {
   const page = await site.page('08-your-checkpoint/?steps=2');
   await page.getByText('Nothing yet.').waitFor();
-  await page.getByLabel('Or an address').fill('/demos/landscapes/model/');
+  await page.locator('#draw').click();
+  await page.locator('#status', { hasText: /^Open a model first/ }).waitFor();
+  // Draw waits for a model that is on its way, and Cancel stops both.
+  const address = page.getByLabel('Or an address');
+  let answer = () => {};
+  await page.route('**/slow/**', (route) => (answer = () => void route.abort().catch(() => {})));
+  await address.fill('/demos/slow/');
+  await page.getByRole('button', { name: 'Load' }).click();
+  await page.locator('#draw').click();
+  await page.locator('#status', { hasText: 'Drawing …' }).waitFor();
+  await page.locator('#cancel').click();
+  await page.locator('#status', { hasText: 'Cancelled.' }).waitFor();
+  await page.getByText('No model is loaded.').waitFor();
+  answer();
+  await address.fill('/demos/landscapes/model/');
   await page.getByRole('button', { name: 'Load' }).click();
   await page.locator('#engine', { hasText: 'made for 128 × 128' }).waitFor();
   await page.locator('#kept li', { hasText: 'landscapes/model/' }).waitFor();
