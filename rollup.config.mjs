@@ -97,7 +97,8 @@ const small = () => ({
       ...{ minify: true, target: 'es2022', legalComments: 'inline', sourcemap: true },
     });
     const { code: minified, map } = await minify(first.code, {
-      ...{ module: true, ecma: 2022, compress: { passes: 2 } },
+      // Constants stay on the right of `===`, as elsewhere in the text: brotli finds more there.
+      ...{ module: true, ecma: 2022, compress: { passes: 2, lhs_constants: false } },
       ...{ format: { comments: 'some' }, sourceMap: { content: first.map } },
     });
     return { code: minified, map };

@@ -12,17 +12,9 @@ const out = join(here, '..', 'build', 'wasm');
 const COMMON = ['--noAssert', '--runtime', 'stub'];
 
 // The engine's memory is made by the page and shared by its threads.
-const ENGINE = [
-  '-O3',
-  '--enable',
-  'simd',
-  '--enable',
-  'threads',
-  '--importMemory',
-  '--sharedMemory',
-]
+const ENGINE = ['--enable', 'simd', '--enable', 'threads', '--importMemory', '--sharedMemory']
   .concat(['--initialMemory', '3', '--maximumMemory', '65536', '--memoryBase', '2048'])
-  .concat(['--zeroFilledMemory'])
+  .concat(['--zeroFilledMemory', '-O3'])
   // v128 never crosses into JavaScript (112), and pointers are 32 bits wide here (201).
   .concat(['--disableWarning', '112', '--disableWarning', '201']);
 
