@@ -1,5 +1,4 @@
 import type { Backend } from '../backends/backend.ts';
-import { invalid } from '../checks.ts';
 import { isSDError } from '../errors.ts';
 import type { Graph, Param } from '../graph/index.ts';
 import type { VaeShape } from '../models/index.ts';
@@ -82,10 +81,6 @@ export class Autoencoder {
     mode: VaeMode = {},
   ): Promise<Float32Array> {
     const { model } = this;
-    if (model.encodes === 'nothing')
-      throw invalid(
-        'This VAE is a decoder alone and takes no pictures: load the model with a whole one.',
-      );
     const size = model.imageChannels * height * width;
     const encoded: Float32Array[] = [];
     for (let at = 0; at < images.length; at += size)

@@ -227,7 +227,8 @@ export class Pipeline {
       throw invalid(
         `A picture of ${job.width}×${job.height} does not fit this model: width and height must be multiples of ${step}.`,
       );
-    if (job.image && this.#vae.model.encodes === 'nothing')
+    const encodes = job.image || job.secondPass?.upscaler === 'lanczos';
+    if (encodes && this.#vae.model.encodes === 'nothing')
       throw invalid(
         'The VAE of this model is a decoder alone and takes no pictures: load it with a whole one.',
       );

@@ -1,30 +1,15 @@
 /** Bits of the fixed-point coefficients: what is left of 32 for 8-bit pixels and two of headroom. */
 const PRECISION = 32 - 8 - 2;
 
-export type Filter = 'lanczos' | 'bicubic';
-
-interface Kernel {
-  readonly support: number;
-  at(x: number): number;
-}
+/** Lanczos' kernel reaches so far. */
+const REACH = 3;
 
 const sinc = (x: number): number => (x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x));
 
-const KERNELS: Readonly<Record<Filter, Kernel>> = {
-  lanczos: { support: 3, at: (x) => (x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0) },
-  // Keys' cubic with a = −0.5, as Pillow has it.
-  bicubic: {
-    support: 2,
-    at: (value) => {
-      const x = Math.abs(value);
-      if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
-      return x < 2 ? ((-0.5 * x + 2.5) * x - 4) * x + 2 : 0;
-    },
-  },
-};
+const lanczos = (x: number): number => (x >= -REACH && x < REACH ? sinc(x) * sinc(x / REACH) : 0);
 
 /**
- * Resizes 8-bit pixels exactly as Pillow (to version 12) does, libImaging/Resample.c: two passes,
+ * Resizes 8-bit pixels by Lanczos exactly as Pillow (to version 12) does, libImaging/Resample.c: two passes,
  * coefficients in 22-bit fixed point, the support widened when shrinking. A canvas does not give
  * these bytes, and image-to-image from other bytes is another picture.
  * @param pixels `[height, width, channels]`
@@ -36,14 +21,12 @@ export function resize(
   height: number,
   newWidth: number,
   newHeight: number,
-  filter: Filter = 'lanczos',
 ): Uint8Array {
-  const kernel = KERNELS[filter];
   let out = pixels;
-  if (newWidth !== width) out = pass(out, height, width, newWidth, channels, kernel);
+  if (newWidth !== width) out = pass(out, height, width, newWidth, channels);
   if (newHeight === height) return out;
   // The vertical pass is the horizontal one on rows seen as pixels of newWidth·channels values.
-  return pass(out, 1, height, newHeight, newWidth * channels, kernel);
+  return pass(out, 1, height, newHeight, newWidth * channels);
 }
 
 /** Resizes the middle axis of `[outer, size, inner]`. */
@@ -53,9 +36,8 @@ function pass(
   size: number,
   newSize: number,
   inner: number,
-  kernel: Kernel,
 ): Uint8Array {
-  const { starts, counts, weights, width } = coefficients(size, newSize, kernel);
+  const { starts, counts, weights, width } = coefficients(size, newSize);
   const out = new Uint8Array(outer * newSize * inner);
   for (let o = 0; o < outer; o++)
     for (let x = 0; x < newSize; x++)
@@ -69,10 +51,10 @@ function pass(
   return out;
 }
 
-function coefficients(size: number, newSize: number, kernel: Kernel) {
+function coefficients(size: number, newSize: number) {
   const scale = size / newSize;
   const stretch = Math.max(scale, 1);
-  const support = kernel.support * stretch;
+  const support = REACH * stretch;
   const width = Math.ceil(support) * 2 + 1;
   const starts = new Int32Array(newSize);
   const counts = new Int32Array(newSize);
@@ -82,7 +64,7 @@ function coefficients(size: number, newSize: number, kernel: Kernel) {
     const start = Math.max(0, Math.trunc(center - support + 0.5));
     const end = Math.min(size, Math.trunc(center + support + 0.5));
     const row = Array.from({ length: end - start }, (_, k) =>
-      kernel.at((k + start - center + 0.5) * (1 / stretch)),
+      lanczos((k + start - center + 0.5) * (1 / stretch)),
     );
     const sum = row.reduce((total, w) => total + w, 0);
     starts[x] = start;

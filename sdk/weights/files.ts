@@ -63,13 +63,6 @@ export class MapFiles implements ModelFiles {
    * What a person picked with `<input webkitdirectory>` or dropped. The folder that holds
    * `model_index.json` (the one nearest to the top) becomes the root.
    */
-  static fromFileList(list: Iterable<File>): MapFiles {
-    return MapFiles.fromPaths(
-      [...list].map((file) => [file.webkitRelativePath || file.name, file]),
-    );
-  }
-
-  /** As {@link fromFileList}, of files that came without their paths. */
   static fromPaths(entries: Iterable<readonly [path: string, file: Blob]>): MapFiles {
     const byPath = new Map(entries);
     const index = [...byPath.keys()]

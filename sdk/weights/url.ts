@@ -58,7 +58,7 @@ export class UrlSource implements ByteSource {
       if (this.#size === undefined && this.#seekable) {
         // CORS hides Content-Range. An answer without an end tells the length in its headers; the
         // body, cancelled by `return`, is partly on its way already, so this comes second.
-        const pieces = this.#pieces(0, undefined, signal);
+        const pieces = this.stream(0, undefined, signal);
         await pieces.next();
         await pieces.return(undefined);
       }
@@ -84,22 +84,21 @@ export class UrlSource implements ByteSource {
   ): Promise<Uint8Array<ArrayBuffer>> {
     const bytes = new Uint8Array(end - begin);
     let filled = 0;
-    for await (const chunk of this.#pieces(begin, end, signal, mayEnd)) {
+    for await (const chunk of this.stream(begin, end, signal, mayEnd)) {
       bytes.set(chunk, filled);
       filled += chunk.length;
     }
     return bytes.subarray(0, filled);
   }
 
-  stream(begin = 0, end?: number, signal?: AbortSignal): AsyncIterable<Uint8Array> {
-    return this.#pieces(begin, end, signal);
-  }
-
-  /** Bytes from `begin` to `end`, or to the end of the file, over as many requests as it takes. */
-  async *#pieces(
-    begin: number,
-    end: number | undefined,
-    signal: AbortSignal | undefined,
+  /**
+   * As its interface says, over as many requests as it takes.
+   * @param mayEnd the file may end before `end`
+   */
+  async *stream(
+    begin = 0,
+    end?: number,
+    signal?: AbortSignal,
     mayEnd = false,
   ): AsyncGenerator<Uint8Array> {
     let at = begin;

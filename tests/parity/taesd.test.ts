@@ -116,7 +116,8 @@ test('taesd_decoder.pth in place of the VAE: pictures, none from pictures, and i
   assert.deepEqual([pictures[0].width, pictures[0].height], [64, 64]);
   assert.ok(new Set(pictures[0].data).size > 20, 'the picture is not empty');
   const image = { width: 64, height: 64, data: new Uint8ClampedArray(4 * 64 * 64) };
-  await assert.rejects(draw({ image }), fails('INVALID_OPTION', /a decoder alone/));
+  for (const options of [{ image }, { secondPass: { upscaler: 'lanczos' } }])
+    await assert.rejects(draw(options), fails('INVALID_OPTION', /a decoder alone/));
   pipeline.dispose();
   // The second load finds the config without opening the file.
   assert.equal(JSON.parse(texts.get('parts/vae/config.json')!)._class_name, 'AutoencoderTiny');

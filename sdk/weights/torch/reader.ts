@@ -13,7 +13,7 @@ import {
 import { openLegacy } from './legacy.ts';
 import { unpickle, PickleEnds } from './pickle.ts';
 import { invalid, namedTensors, torchHooks, type TensorRef } from './tensors.ts';
-import { checkedDataOffset, dataOffset, readZip, type ZipEntry } from './zip.ts';
+import { dataOffset, LOCAL_HEADER, readMember, readZip, type ZipEntry } from './zip.ts';
 
 const MAX_PICKLE = 64 * 1024 * 1024;
 
@@ -141,14 +141,13 @@ export class TorchReader implements TensorReader {
   /** Where a storage's data starts. Local headers are read on the way, not one by one before. */
   async #start(cursor: Cursor, { begin, entry }: StoragePlace): Promise<number> {
     if (!entry) return begin;
-    const header = await cursor.read(begin, 30);
-    return checkedDataOffset(new DataView(header.buffer), entry, this.#fileSize);
+    return dataOffset(await cursor.read(begin, LOCAL_HEADER), entry, this.#fileSize);
   }
 }
 
 /** Of a zip member: the header proper, a name and the extra field that aligns the data. */
 function longestHeader({ entry }: StoragePlace): number {
-  return entry ? 30 + 2 * 65535 : 0;
+  return entry ? LOCAL_HEADER + 2 * 65535 : 0;
 }
 
 function lastByte(ref: TensorRef): number {
@@ -205,8 +204,7 @@ async function readEntry(
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array<ArrayBuffer>> {
   if (entry.size > limit) throw invalid(`a ${entry.name} of ${entry.size} bytes`);
-  const begin = await dataOffset(source, entry, fileSize, signal);
-  return source.read(begin, begin + entry.size, signal);
+  return readMember(source, entry, fileSize, signal);
 }
 
 async function checkByteOrder(

@@ -11,6 +11,8 @@ export interface ZipEntry {
 
 const MAX_ENTRIES = 65536;
 const MAX_DIRECTORY = 32 * 1024 * 1024;
+/** Bytes of a local header before the name and the extra field. */
+export const LOCAL_HEADER = 30;
 /** The end record and the longest comment it can carry. */
 const END_RECORD = 22;
 const MAX_TAIL = END_RECORD + 65535;
@@ -50,22 +52,25 @@ export async function readZip(
   return readDirectory(directory, entries, size);
 }
 
-/** Where a member's data starts; its local header has an extra field of its own length. */
-export async function dataOffset(
+/** A whole member. */
+export async function readMember(
   source: ByteSource,
   entry: ZipEntry,
   size: number,
   signal?: AbortSignal,
-): Promise<number> {
-  const header = view(await source.read(entry.headerOffset, entry.headerOffset + 30, signal));
-  return checkedDataOffset(header, entry, size);
+): Promise<Uint8Array<ArrayBuffer>> {
+  const header = await source.read(entry.headerOffset, entry.headerOffset + LOCAL_HEADER, signal);
+  const begin = dataOffset(header, entry, size);
+  return source.read(begin, begin + entry.size, signal);
 }
 
-/** As {@link dataOffset}, from the 30 bytes of the local header. */
-export function checkedDataOffset(header: DataView, entry: ZipEntry, size: number): number {
+/** Where a member's data starts, by its local header, which has an extra field of its own length. */
+export function dataOffset(bytes: Uint8Array, entry: ZipEntry, size: number): number {
+  const header = view(bytes);
   if (header.getUint32(0, true) !== 0x04034b50)
     throw notTorch(`the header of its member ${entry.name} is missing`);
-  const begin = entry.headerOffset + 30 + header.getUint16(26, true) + header.getUint16(28, true);
+  const begin =
+    entry.headerOffset + LOCAL_HEADER + header.getUint16(26, true) + header.getUint16(28, true);
   if (begin + entry.size > size) throw notTorch(`its member ${entry.name} runs past its end`);
   return begin;
 }
@@ -108,7 +113,7 @@ function readDirectory(
         'UNSUPPORTED_FORMAT',
         `The member ${name} of this checkpoint is compressed; torch stores them plain. Unpack the file and load what is inside.`,
       );
-    if (fields.header + 30 + fields.size > size)
+    if (fields.header + LOCAL_HEADER + fields.size > size)
       throw notTorch(`its member ${name} runs past its end`);
     if (entries.has(name)) throw notTorch(`it has two members named ${name}`);
     entries.set(name, { name, size: fields.size, headerOffset: fields.header });
