@@ -277,6 +277,24 @@ describe('<stable-diffusion>', () => {
     early.remove();
   });
 
+  it('shows a canvas on a page whose policy allows no pictures of blobs', async () => {
+    const frame = document.createElement('iframe');
+    frame.srcdoc = `<meta http-equiv="Content-Security-Policy" content="img-src 'none'">
+      <script type="module" src="/dist/element.js"></script>`;
+    const loaded = new Promise((done) => frame.addEventListener('load', done, { once: true }));
+    document.body.append(frame);
+    await loaded;
+    const inner = frame.contentDocument!;
+    const element = inner.createElement('stable-diffusion');
+    for (const [name, value] of Object.entries({ src: TINY, backend: 'wasm', prompt: 'a' }))
+      element.setAttribute(name, value);
+    inner.body.append(element);
+    await element.generate({ steps: 1 });
+    const shown = part<HTMLCanvasElement>(element, 'image');
+    equal([shown.localName, shown.width, shown.getAttribute('aria-label')], ['canvas', 64, 'a']);
+    frame.remove();
+  });
+
   it('takes a function for its model, called at the first need', async () => {
     const element = put({ prompt: 'a', src: '' });
     let calls = 0;
