@@ -74,9 +74,7 @@ export class Conditions {
       const schedule =
         syntax === 'plain'
           ? [{ until: calls, text: prompt }]
-          : before === undefined
-            ? promptSchedule(prompt, calls)
-            : promptSchedule(prompt, before, calls);
+          : promptSchedule(prompt, calls, before);
       const strand = [];
       for (const { until, text: words } of schedule)
         strand.push({ until, conditioning: await encode(words, skip) });

@@ -91,62 +91,58 @@ export function stretched(image: Pixels, width: number, height: number): Pixels 
  * Follows diffusers' `VaeImageProcessor._resize_and_fill`.
  */
 export function filled(image: Pixels, width: number, height: number): Pixels {
-  const { channels } = image;
   const isWider = width / height < image.width / image.height;
-  const w = isWider ? width : Math.floor((image.width * height) / image.height);
-  const h = isWider ? Math.floor((image.height * width) / image.width) : height;
-  const small = stretched(image, w, h);
-  const out = { width, height, channels, data: new Uint8Array(width * height * channels) };
-  const left = Math.floor(width / 2) - Math.floor(w / 2);
-  const top = Math.floor(height / 2) - Math.floor(h / 2);
-  paste(out, small, left, top);
-  const rows = { count: h, pixel: (y: number, x: number) => (y * w + x) * channels };
-  const columns = { count: w, pixel: (x: number, y: number) => (y * w + x) * channels };
-  for (let i = 0; i < top; i++) {
-    paste(out, edgeLine(small, rows, w, 0), 0, i);
-    if (top + h + i < height) paste(out, edgeLine(small, rows, w, h - 1), 0, top + h + i);
-  }
-  for (let i = 0; i < left; i++) {
-    paste(out, upright(edgeLine(small, columns, h, 0)), i, 0);
-    if (left + w + i < width)
-      paste(out, upright(edgeLine(small, columns, h, w - 1)), left + w + i, 0);
-  }
+  const { out, w, h, left, top } = centred(image, width, height, isWider);
+  const row = width * out.channels;
+  for (let i = 0; i < row; i++) extend(out.data, i, row, top, h, height);
+  for (let y = 0; y < height; y++)
+    for (let c = 0; c < out.channels; c++)
+      extend(out.data, y * row + c, out.channels, left, w, width);
   return out;
 }
 
 /**
- * What Pillow's bicubic resize makes of a box of no size at an edge, as diffusers asks for: 9/8 of the
- * outermost line less 1/8 of the next.
+ * Extends a line of `count` values, `step` apart, from place `first` of it on to both sides of it by as
+ * many as there are before, up to place `end`. What is there is what Pillow's bicubic resize makes of a
+ * box of no size at an edge, as diffusers asks for: 9/8 of the outermost value less 1/8 of the next.
  */
-function edgeLine(
-  { channels, data }: Pixels,
-  { count, pixel }: { count: number; pixel: (line: number, along: number) => number },
-  length: number,
-  line: number,
-): Pixels {
-  const next = Math.min(count - 1, Math.max(0, line === 0 ? 1 : line - 1));
-  const out = new Uint8Array(length * channels);
-  for (let i = 0; i < length; i++)
-    for (let c = 0; c < channels; c++) {
-      const value = (9 * data[pixel(line, i) + c] - data[pixel(next, i) + c]) / 8;
-      out[i * channels + c] = Math.min(255, Math.max(0, Math.floor(value + 0.5)));
-    }
-  return { width: length, height: 1, channels, data: out };
+function extend(
+  data: Uint8Array,
+  start: number,
+  step: number,
+  first: number,
+  count: number,
+  end: number,
+): void {
+  const at = (place: number): number => start + place * step;
+  const last = first + count - 1;
+  const inner = Math.min(1, count - 1);
+  const beyond = (outermost: number, next: number): number =>
+    Math.min(255, Math.max(0, Math.floor((9 * data[at(outermost)] - data[at(next)]) / 8 + 0.5)));
+  const before = beyond(first, first + inner);
+  const after = beyond(last, last - inner);
+  for (let i = 0; i < first; i++) {
+    data[at(i)] = before;
+    if (last + 1 + i < end) data[at(last + 1 + i)] = after;
+  }
 }
-
-const upright = (line: Pixels): Pixels => ({ ...line, width: 1, height: line.width });
 
 /** Resized to cover a size, the excess cut off evenly. Follows `_resize_and_crop`. */
 export function covering(image: Pixels, width: number, height: number): Pixels {
-  const { channels } = image;
   const isWider = width / height > image.width / image.height;
-  const w = isWider ? width : Math.floor((image.width * height) / image.height);
-  const h = isWider ? Math.floor((image.height * width) / image.width) : height;
+  return centred(image, width, height, isWider).out;
+}
+
+/** Resized to the width or the height of a size, in the middle of it. */
+function centred(image: Pixels, width: number, height: number, byWidth: boolean) {
+  const { channels } = image;
+  const w = byWidth ? width : Math.floor((image.width * height) / image.height);
+  const h = byWidth ? Math.floor((image.height * width) / image.width) : height;
   const out = { width, height, channels, data: new Uint8Array(width * height * channels) };
   const left = Math.floor(width / 2) - Math.floor(w / 2);
   const top = Math.floor(height / 2) - Math.floor(h / 2);
   paste(out, stretched(image, w, h), left, top);
-  return out;
+  return { out, w, h, left, top };
 }
 
 /** Lays `image` on `onto`, in place; what lies outside is lost. */

@@ -38,7 +38,9 @@ const fixtures: Fixtures = JSON.parse(
 const attention = (prompt: string) =>
   parseAttention(prompt).map(({ text, weight }) => [text, weight]);
 const schedule = (prompt: string, steps = 10, hires?: number) =>
-  promptSchedule(prompt, steps, hires).map(({ until, text }) => [until, text]);
+  (hires === undefined ? promptSchedule(prompt, steps) : promptSchedule(prompt, hires, steps)).map(
+    ({ until, text }) => [until, text],
+  );
 
 test('attention: A1111’s own examples, to the last bit', () => {
   assert.deepEqual(attention('normal text'), [['normal text', 1]]);

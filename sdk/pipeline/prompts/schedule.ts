@@ -16,23 +16,18 @@ export interface ScheduledText {
  * `when` with a decimal point is a fraction of `steps`, otherwise a number of steps. A prompt that the
  * grammar cannot read, one with a `|` outside of brackets, is taken as it is.
  * @param steps sampling steps
- * @param hiresSteps steps of the second pass; then the schedule is that pass's, in which whole numbers
- * count on from the first and fractions go from 1 to 2.
+ * @param before steps of the pass before this one, in a second pass; there whole numbers count on from
+ * them and fractions go from 1 to 2.
  */
-export function promptSchedule(
-  prompt: string,
-  steps: number,
-  hiresSteps?: number,
-): ScheduledText[] {
-  const total = hiresSteps ?? steps;
+export function promptSchedule(prompt: string, steps: number, before?: number): ScheduledText[] {
   const nodes = parseSchedule(prompt);
-  if (!nodes) return [{ until: total, text: prompt }];
+  if (!nodes) return [{ until: steps, text: prompt }];
   const timing: Timing = {
-    steps: total,
-    wholeOffset: hiresSteps === undefined ? 0 : steps,
-    fractionOffset: hiresSteps === undefined ? 0 : 1,
+    steps,
+    wholeOffset: before ?? 0,
+    fractionOffset: before === undefined ? 0 : 1,
   };
-  const ends = new Set([total]);
+  const ends = new Set([steps]);
   collectEnds(nodes, timing, ends);
   return [...ends]
     .sort((a, b) => a - b)
