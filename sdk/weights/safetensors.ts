@@ -1,5 +1,6 @@
 import { SDError } from '../errors.ts';
 import { DTYPE_BITS, type DType, type TensorInfo } from './tensor.ts';
+import { uint64 } from './source.ts';
 import { parseStrictJson, type StrictJson } from './strict-json.ts';
 
 /** A tensor of a safetensors file; `begin` and `end` are offsets in the file, in bytes. */
@@ -28,8 +29,7 @@ const OPEN_BRACE = 0x7b;
  */
 export function headerLength(first8: Uint8Array, fileSize?: number): number {
   if (first8.length < 8) throw invalid('it is shorter than 8 bytes');
-  const view = new DataView(first8.buffer, first8.byteOffset, 8);
-  const length = view.getUint32(0, true) + view.getUint32(4, true) * 2 ** 32;
+  const length = uint64(new DataView(first8.buffer, first8.byteOffset, 8), 0);
   if (length < 2) throw invalid('its header is empty');
   if (length > MAX_HEADER_BYTES)
     throw invalid(`its header would be ${length} bytes long; at most ${MAX_HEADER_BYTES} are read`);

@@ -216,6 +216,11 @@ export class Cursor {
   }
 }
 
+/** Little-endian; not exact beyond 2^53. */
+export function uint64(data: DataView, at: number): number {
+  return data.getUint32(at, true) + data.getUint32(at + 4, true) * 2 ** 32;
+}
+
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted)
     throw new SDError('ABORTED', 'The load was aborted.', { cause: signal.reason });

@@ -1,5 +1,5 @@
 import { SDError } from '../../errors.ts';
-import type { ByteSource } from '../source.ts';
+import { uint64, type ByteSource } from '../source.ts';
 
 /** A stored (uncompressed) member of a zip file; offsets in the file, in bytes. */
 export interface ZipEntry {
@@ -144,10 +144,6 @@ function readZip64Extra(
     }
     at = end;
   }
-}
-
-function uint64(data: DataView, at: number): number {
-  return data.getUint32(at, true) + data.getUint32(at + 4, true) * 2 ** 32;
 }
 
 function view(bytes: Uint8Array): DataView {
