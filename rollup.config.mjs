@@ -73,6 +73,23 @@ const inline = () => ({
   },
 });
 
+/**
+ * comlink is always both of its sides, since either may send the other a function to call. Nothing here
+ * does, so without that the page has the side that calls and the worker the side that answers.
+ */
+const oneSided = () => ({
+  name: 'one-sided',
+  transform(code, id) {
+    if (!id.endsWith('comlink.mjs')) return null;
+    const edits = [
+      ['["proxy", proxyTransferHandler],', ''],
+      ['new FinalizationRegistry', '/*@__PURE__*/ new FinalizationRegistry'],
+    ];
+    for (const [from] of edits) if (!code.includes(from)) this.error(`comlink has no ${from}`);
+    return { code: edits.reduce((text, [from, to]) => text.replace(from, to), code), map: null };
+  },
+});
+
 /** What TypeScript has proved constant need not be called so: `let` is shorter, and the same. */
 function letForConst(code) {
   const starts = [];
@@ -108,7 +125,10 @@ const small = () => ({
 const code = (input, file) => ({
   input,
   output: { file, format: 'es', sourcemap: true, inlineDynamicImports: true },
-  plugins: [nodeResolve({ browser: true }), kernels(), esbuild({ target: 'es2022' }), small()],
+  plugins: [
+    ...[nodeResolve({ browser: true }), oneSided(), kernels()],
+    ...[esbuild({ target: 'es2022' }), small()],
+  ],
   onwarn(warning, warn) {
     if (warning.code === 'UNRESOLVED_IMPORT') throw new Error(warning.message);
     warn(warning);
