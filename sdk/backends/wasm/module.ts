@@ -1,11 +1,13 @@
 import { SDError } from '../../errors.ts';
 
-/** The bytes of both builds of the engine. */
+type EngineBytes = ArrayBuffer | Uint8Array<ArrayBuffer>;
+
+/** Both builds of the engine. */
 export interface WasmModules {
   /** With fused multiply-add (relaxed SIMD). */
-  readonly relaxed: BufferSource;
+  readonly relaxed: EngineBytes;
   /** With plain 128-bit SIMD. */
-  readonly plain: BufferSource;
+  readonly plain: EngineBytes;
 }
 
 export type SimdChoice = 'auto' | 'relaxed' | 'plain';
@@ -75,45 +77,19 @@ export function compileEngine(
   }
 }
 
+/** How asc writes that memory is imported: module, name, kind; limits follow. */
+const MEMORY_IMPORT = '\x03env\x06memory\x02';
+
 /**
  * The same binary with its memory import no longer shared, for pages without cross-origin isolation:
  * atomic instructions are valid on unshared memory too. Limits are flag (3 shared with maximum, 1
  * unshared with maximum), minimum, maximum; only the flag changes, so no length does.
  */
-export function withUnsharedMemory(source: BufferSource): Uint8Array<ArrayBuffer> {
-  const bytes = ArrayBuffer.isView(source)
-    ? new Uint8Array(source.buffer as ArrayBuffer, source.byteOffset, source.byteLength).slice()
-    : new Uint8Array(source).slice();
-  let at = 8;
-  const number = (): number => {
-    let value = 0;
-    for (let shift = 0; ; shift += 7) {
-      const byte = bytes[at++];
-      value |= (byte & 0x7f) << shift;
-      if (byte < 0x80) return value;
-    }
-  };
-  const skipName = (): void => {
-    const length = number();
-    at += length;
-  };
-  while (at < bytes.length) {
-    const section = bytes[at++];
-    const end = number() + at;
-    if (section === 2) {
-      for (let left = number(); left > 0; left--) {
-        skipName();
-        skipName();
-        const kind = bytes[at++];
-        if (kind === 2) {
-          bytes[at] &= ~2;
-          return bytes;
-        }
-        if (kind !== 0) break; // the engine imports functions at most
-        number();
-      }
-    }
-    at = end;
-  }
-  throw new SDError('INTERNAL', 'The engine binary imports no memory.');
+export function withUnsharedMemory(source: EngineBytes): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(source).slice();
+  // An encoding of one byte a letter.
+  const at = new TextDecoder('latin1').decode(bytes).indexOf(MEMORY_IMPORT);
+  if (at < 0) throw new SDError('INTERNAL', 'The engine binary imports no memory.');
+  bytes[at + MEMORY_IMPORT.length] &= ~2;
+  return bytes;
 }
