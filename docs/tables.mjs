@@ -1,8 +1,7 @@
 // The pages that are written from the sources.
 import { readdirSync } from 'node:fs';
 import ts from 'typescript';
-import { KNOWN_NAMES } from '../sdk/samplers/names.ts';
-import { createSampler } from '../sdk/samplers/index.ts';
+import { createSampler, SAMPLERS } from '../sdk/samplers/index.ts';
 
 const page = (title, category, text) =>
   `---\ntitle: ${title}\ncategory: ${category}\n---\n\n# ${title}\n\n${text}\n`;
@@ -106,7 +105,9 @@ ${table(
     'Schedules that may follow',
     'Own layout of steps',
   ],
-  Object.entries(KNOWN_NAMES).map(([name, { className, settings = {} }]) => {
+  SAMPLERS.flatMap(({ className, names }) =>
+    Object.entries(names).map(([name, settings]) => ({ className, name, settings })),
+  ).map(({ className, name, settings }) => {
     const spacings = SPACINGS.filter((one) => can(`${name} ${one}`, 10));
     const takes = Object.keys(LAYOUTS).filter((one) => can(name, LAYOUTS[one]));
     return [

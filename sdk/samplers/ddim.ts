@@ -20,6 +20,7 @@ const defaults = {
 
 export const ddim = defineSampler({
   className: 'DDIMScheduler',
+  names: { DDIM: {} },
   defaults,
   stepOptions: ['eta', 'useClippedModelOutput'],
   create: (config, schedule) => new DDIM(config, schedule),

@@ -19,6 +19,7 @@ const defaults = {
 
 export const ddpm = defineSampler({
   className: 'DDPMScheduler',
+  names: { DDPM: {} },
   defaults,
   // "learned" needs a model of twice the output channels; "fixed_large_log" is NaN in diffusers too.
   choices: { variance_type: ['fixed_small', 'fixed_small_log', 'fixed_large'] },

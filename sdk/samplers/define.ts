@@ -8,6 +8,8 @@ type Config = Readonly<Record<string, ConfigValue>>;
 interface Definition<C extends Config> {
   /** diffusers' class name. */
   readonly className: string;
+  /** The names of A1111 and of the papers, as people write them, and the settings they stand for. */
+  readonly names: Readonly<Record<string, SchedulerConfig>>;
   /** Every setting it has, with diffusers' default. */
   readonly defaults: C;
   /** The values a setting may take, where they differ from those of other samplers. */
@@ -24,6 +26,7 @@ interface Definition<C extends Config> {
 /** A sampler as the registry holds it. */
 export interface SamplerEntry {
   readonly className: string;
+  readonly names: Readonly<Record<string, SchedulerConfig>>;
   readonly settings: readonly string[];
   readonly takes: readonly ('timesteps' | 'sigmas')[];
   readonly stepOptions: readonly (keyof StepOptions)[];
@@ -52,6 +55,7 @@ const SIGMA_RULES = ['use_karras_sigmas', 'use_exponential_sigmas', 'use_beta_si
 export function defineSampler<C extends Config>(definition: Definition<C>): SamplerEntry {
   return {
     className: definition.className,
+    names: definition.names,
     settings: Object.keys(definition.defaults),
     takes: definition.takes ?? [],
     stepOptions: definition.stepOptions ?? [],

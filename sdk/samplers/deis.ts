@@ -22,6 +22,7 @@ const defaults = {
 
 export const deis = defineSampler({
   className: 'DEISMultistepScheduler',
+  names: { DEIS: {} },
   defaults,
   choices: { algorithm_type: ['deis'], solver_type: ['logrho'] },
   translate: {

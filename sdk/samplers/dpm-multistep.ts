@@ -15,8 +15,17 @@ const defaults = {
   rescale_betas_zero_snr: false,
 };
 
+const SDE = { algorithm_type: 'sde-dpmsolver++' };
+
 export const dpmMultistep = defineSampler({
   className: 'DPMSolverMultistepScheduler',
+  names: {
+    'DPM++ 2M': {},
+    'DPM++ 2M SDE': SDE,
+    'DPM++ 2M SDE Heun': { ...SDE, solver_type: 'heun' },
+    'DPM++ 3M': { solver_order: 3 },
+    'DPM++ 3M SDE': { ...SDE, solver_order: 3 },
+  },
   defaults,
   choices: {
     algorithm_type: ['dpmsolver', 'dpmsolver++', 'sde-dpmsolver', 'sde-dpmsolver++'],

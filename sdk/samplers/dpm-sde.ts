@@ -30,6 +30,7 @@ type Config = typeof defaults;
 
 export const dpmSde = defineSampler({
   className: 'DPMSolverSDEScheduler',
+  names: { 'DPM++ SDE': {} },
   defaults,
   choices: { prediction_type: ['epsilon', 'v_prediction'] },
   takes: ['sigmas'],

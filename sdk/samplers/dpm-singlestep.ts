@@ -9,6 +9,7 @@ const defaults = { ...betaDefaults, ...dpmDefaults, lower_order_final: false };
 
 export const dpmSinglestep = defineSampler({
   className: 'DPMSolverSinglestepScheduler',
+  names: { 'DPM++ 2S': {} },
   defaults,
   choices: {
     algorithm_type: ['dpmsolver', 'dpmsolver++', 'sde-dpmsolver++'],

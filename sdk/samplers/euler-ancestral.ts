@@ -13,6 +13,7 @@ const defaults = {
 
 export const eulerAncestral = defineSampler({
   className: 'EulerAncestralDiscreteScheduler',
+  names: { 'Euler a': {} },
   defaults,
   choices: { prediction_type: ['epsilon', 'v_prediction'] },
   takes: ['sigmas'],

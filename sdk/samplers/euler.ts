@@ -22,6 +22,7 @@ const defaults = {
 
 export const euler = defineSampler({
   className: 'EulerDiscreteScheduler',
+  names: { Euler: {} },
   defaults,
   takes: ['timesteps', 'sigmas'],
   stepOptions: ['sChurn', 'sTmin', 'sTmax', 'sNoise'],

@@ -23,6 +23,7 @@ const defaults = {
 
 export const heun = defineSampler({
   className: 'HeunDiscreteScheduler',
+  names: { Heun: {} },
   defaults,
   takes: ['timesteps', 'sigmas'],
   create: (config, schedule) => new Heun(config, heunPath(config, schedule)),

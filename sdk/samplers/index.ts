@@ -14,7 +14,7 @@ import { kdpm2 } from './kdpm2.ts';
 import { kdpm2Ancestral } from './kdpm2-ancestral.ts';
 import { lcm } from './lcm.ts';
 import { lms } from './lms.ts';
-import { KNOWN_NAMES, knownName, plain } from './names.ts';
+import { findByName, plain } from './names.ts';
 import { pndm } from './pndm.ts';
 import { tcd } from './tcd.ts';
 import { unipc } from './unipc.ts';
@@ -23,31 +23,29 @@ import type { Sampler, Schedule, SchedulerConfig, StepOptions } from './sampler.
 export { ALIGNED_TIMESTEPS } from './align-your-steps.ts';
 export type { Sampler, Schedule, SchedulerConfig, StepOptions, StepResult } from './sampler.ts';
 
-/** Every sampler there is. A new one is a file of its own and a line here. */
-const SAMPLERS: readonly SamplerEntry[] = [
-  ddim,
-  ddpm,
-  deis,
-  dpmMultistep,
-  dpmSde,
-  dpmSinglestep,
-  euler,
+/** Every sampler there is, the best known first. A new one is a file of its own and a line here. */
+export const SAMPLERS: readonly SamplerEntry[] = [
   eulerAncestral,
+  euler,
+  lms,
   heun,
   kdpm2,
   kdpm2Ancestral,
-  lcm,
-  lms,
-  pndm,
-  tcd,
+  dpmMultistep,
+  dpmSinglestep,
+  dpmSde,
   unipc,
+  deis,
+  ddim,
+  ddpm,
+  pndm,
+  lcm,
+  tcd,
 ];
 
 /** What {@link createSampler} accepts: names people know (a schedule may follow) and class names. */
 export const samplerNames: readonly string[] = [
-  ...Object.entries(KNOWN_NAMES)
-    .filter(([, { className }]) => SAMPLERS.some((entry) => entry.className === className))
-    .map(([name]) => name),
+  ...SAMPLERS.flatMap(({ names }) => Object.keys(names)),
   ...SAMPLERS.map(({ className }) => className),
 ];
 
@@ -91,13 +89,11 @@ export function stepOptionsOf(name: string): readonly (keyof StepOptions)[] {
 }
 
 function findSampler(name: string) {
-  const known = knownName(name);
-  const className = known?.className ?? name;
-  const entry = SAMPLERS.find((sampler) => plain(sampler.className) === plain(className));
-  if (!entry) {
+  const found = findByName(SAMPLERS, name);
+  if (!found) {
     throw invalid(`There is no sampler '${name}'. Did you mean ${nearest(name).join(', ')}?`);
   }
-  return { entry, settings: known?.settings ?? {}, alignYourSteps: known?.alignYourSteps };
+  return found;
 }
 
 function checkSchedule(

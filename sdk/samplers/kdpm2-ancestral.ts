@@ -7,6 +7,7 @@ import { f, weightedSum } from './tensor.ts';
 
 export const kdpm2Ancestral = defineSampler({
   className: 'KDPM2AncestralDiscreteScheduler',
+  names: { 'DPM2 a': {} },
   defaults: kdpm2Defaults,
   choices: { prediction_type: ['epsilon', 'v_prediction'] },
   takes: ['sigmas'],

@@ -25,6 +25,7 @@ export const kdpm2Defaults = defaults;
 
 export const kdpm2 = defineSampler({
   className: 'KDPM2DiscreteScheduler',
+  names: { DPM2: {} },
   defaults,
   choices: { prediction_type: ['epsilon', 'v_prediction'] },
   takes: ['sigmas'],

@@ -23,6 +23,7 @@ export const distilledDefaults = {
 
 export const lcm = defineSampler({
   className: 'LCMScheduler',
+  names: { LCM: {} },
   defaults: distilledDefaults,
   takes: ['timesteps'],
   create: (config, schedule) => new LCM(config, distilledTimesteps(config, schedule)),

@@ -10,6 +10,7 @@ const defaults = { ...scheduleDefaults, ...sigmaDefaults, timestep_spacing: 'lin
 
 export const lms = defineSampler({
   className: 'LMSDiscreteScheduler',
+  names: { LMS: {} },
   defaults,
   takes: ['sigmas'],
   stepOptions: ['order'],

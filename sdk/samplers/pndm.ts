@@ -11,6 +11,7 @@ const defaults = { ...scheduleDefaults, skip_prk_steps: false, set_alpha_to_one:
 
 export const pndm = defineSampler({
   className: 'PNDMScheduler',
+  names: { PNDM: {}, PLMS: { skip_prk_steps: true } },
   defaults,
   choices: { prediction_type: ['epsilon', 'v_prediction'] },
   create: (config, schedule) => new PNDM(config, schedule),

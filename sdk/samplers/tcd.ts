@@ -10,6 +10,7 @@ import { f } from './tensor.ts';
 
 export const tcd = defineSampler({
   className: 'TCDScheduler',
+  names: { TCD: {} },
   defaults: distilledDefaults,
   takes: ['timesteps'],
   stepOptions: ['eta'],

@@ -25,6 +25,7 @@ const defaults = {
 
 export const unipc = defineSampler({
   className: 'UniPCMultistepScheduler',
+  names: { UniPC: {} },
   defaults,
   choices: { solver_type: ['bh1', 'bh2'] },
   translate: { solver_type: { midpoint: 'bh2', heun: 'bh2', logrho: 'bh2' } },
