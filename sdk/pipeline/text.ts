@@ -205,10 +205,12 @@ function plainChunk(
   onNotice: ((message: string) => void) | undefined,
 ): WeighedIds {
   const { ids, dropped } = tokenizer.encodeForModel(prompt);
-  if (dropped)
+  if (dropped) {
+    const shown = dropped.length > 200 ? `${dropped.slice(0, 200)}…` : dropped;
     onNotice?.(
-      `The prompt is longer than ${tokenizer.modelMaxLength - 2} tokens. Left out: “${dropped}”.`,
+      `The prompt is longer than ${tokenizer.modelMaxLength - 2} tokens. Left out: “${shown}”.`,
     );
+  }
   return { ids };
 }
 

@@ -33,12 +33,12 @@ export async function startEngine(
     gpu = await startGpu();
   } catch (error) {
     if (!(error instanceof SDError) || error.code !== 'BACKEND_UNAVAILABLE') throw error;
-    return { backend: await cpu(), notices: [`The CPU is used: ${error.message}`] };
+    return { backend: await cpu(), notices: [`The CPU is used. ${error.message}`] };
   }
   if (!gpu.current.device.isSlow) return { backend: gpu, notices: [] };
   // A GPU that a CPU plays is slower than that CPU itself.
   await gpu.dispose();
-  return { backend: await cpu(), notices: ['The CPU is used: this device has no real GPU.'] };
+  return { backend: await cpu(), notices: ['The CPU is used. This device has no real GPU.'] };
 }
 
 /** What the tuner measured is kept apart from models: deleting those does not make a GPU unknown. */

@@ -168,11 +168,15 @@ async function requestDevice(options: DeviceOptions): Promise<GPUDevice> {
   if (!gpu)
     throw new SDError(
       'BACKEND_UNAVAILABLE',
-      'this browser has no WebGPU, or the page is not secure',
+      'This browser has no WebGPU, or the page is not served over HTTPS.',
     );
   const { powerPreference = 'high-performance' } = options;
   const adapter = await gpu.requestAdapter({ powerPreference });
-  if (!adapter) throw new SDError('BACKEND_UNAVAILABLE', 'WebGPU found no GPU on this device');
+  if (!adapter)
+    throw new SDError(
+      'BACKEND_UNAVAILABLE',
+      'WebGPU found no GPU that it may use. Update the browser and its drivers, or take the CPU engine.',
+    );
   const features = (['shader-f16', 'timestamp-query', 'subgroups'] as const).filter((name) =>
     adapter.features.has(name),
   );
