@@ -174,4 +174,5 @@ def main():
                 print(f"{name}/{key}: {len(known) == len(value['data'])}, {error:.1e}")
 
 
-main()
+if __name__ == "__main__":
+    main()
