@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { locate } from '../../sdk/location.ts';
 import { DirectoryFiles, MapFiles, UrlFiles, type ModelFiles } from '../../sdk/weights/files.ts';
 import { openDiffusersFolder } from '../../sdk/weights/folder.ts';
 import type { TensorReader } from '../../sdk/weights/tensor.ts';
@@ -59,10 +60,14 @@ async function checkFolder(files: ModelFiles): Promise<void> {
 test('a folder in memory', () => checkFolder(new MapFiles(folder())));
 
 test('a picked folder, with its own name before every path', () => {
-  const list = [...folder()].map(
-    ([path, bytes]) => [`downloads/my-model/${path}`, new Blob([bytes])] as const,
-  );
-  return checkFolder(MapFiles.fromPaths(list));
+  const list = [...folder()].map(([path, bytes]) => {
+    const file = new File([bytes], path.split('/').pop()!);
+    Object.defineProperty(file, 'webkitRelativePath', { value: `downloads/my-model/${path}` });
+    return file;
+  });
+  const located = locate(list);
+  assert.ok(located.kind === 'files');
+  return checkFolder(MapFiles.fromPaths(located.files.map(({ path, file }) => [path, file])));
 });
 
 test('a directory handle', () => {
