@@ -68,8 +68,8 @@ function engineBuilds(file: ArrayBuffer): WasmModules {
 }
 
 /**
- * A thread that the page makes. Firefox 153 has two workers in a hundred hang for ever in `new Worker`, where
- * a page never does (measured on a busy machine, with scripts of three lines).
+ * A thread that the page makes: in Firefox 153 a worker that makes one itself may hang for ever in
+ * `new Worker` (10 of some 480 loads on a busy machine, scripts of a few lines; none of 240 in a page).
  */
 function threadOfPage(makeThread: CallContext['makeThread']): Promise<EngineThread> {
   const { port1: port, port2 } = new MessageChannel();
