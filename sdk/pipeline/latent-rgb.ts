@@ -79,12 +79,11 @@ export function fitRgbMap(
   for (let p = 0; p < pixels; p++) {
     const x = Array.from({ length: channels }, (_, k) => latents[k * pixels + p]);
     x.push(1);
-    x.forEach((a, i) => {
-      x.forEach((b, j) => (rows[i][j] += a * b));
-      right.forEach((sums, c) => {
-        const colour = meanUnder(image, c, Math.floor(p / width), p % width, width, height, scale);
-        sums[i] += a * colour;
-      });
+    const [row, column] = [Math.floor(p / width), p % width];
+    x.forEach((a, i) => x.forEach((b, j) => (rows[i][j] += a * b)));
+    right.forEach((sums, c) => {
+      const colour = meanUnder(image, c, row, column, width, height, scale);
+      x.forEach((a, i) => (sums[i] += a * colour));
     });
   }
   // A channel that the VAE ignores must not make the system singular.
