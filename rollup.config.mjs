@@ -1,5 +1,6 @@
-// dist/index.js is the page side, dist/worker.js everything else; each is one self-contained file,
-// so that it also runs from a CDN, from a blob and in a nested worker.
+// dist/index.js is the page side, dist/worker.js what makes pictures, dist/formats.js what the worker imports
+// when it is given other programs' files; each is one self-contained file, so that it also runs from a CDN,
+// from a blob and in a nested worker.
 import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { nodeResolve } from '@rollup/plugin-node-resolve';
@@ -49,20 +50,25 @@ function wasmFiles() {
   };
 }
 
-/** For the script that brings everything along: the worker's text, the WebAssembly, and who uses them. */
+/** The worker that dist/inline.js holds as text. */
+const INLINE_WORKER = 'build/inline/worker.js';
+
+/**
+ * For the script that brings everything along: the worker's text, with the formats in it, the WebAssembly,
+ * and who uses them.
+ */
 const inline = () => ({
   name: 'inline',
   resolveId(id, from) {
     if (id === 'virtual:worker' || id === 'virtual:wasm') return id;
-    const swapped = /^\.\/(?:worker\/)?(assets|ladder)\.ts$/.exec(id);
-    return swapped && !from.includes('inline')
+    const swapped = /^\.\/(?:worker\/)?(assets|formats|ladder)\.ts$/.exec(id);
+    return swapped && /sdk\/(worker\/)?[\w-]+\.ts$/.test(from)
       ? resolve(`sdk/worker/inline/${swapped[1]}.ts`)
       : null;
   },
   load(id) {
     if (id === 'virtual:worker') {
-      const script = readFileSync('dist/worker.js', 'utf8').replace(/\/\/# sourceMappingURL.*/, '');
-      return `export default ${JSON.stringify(script)};`;
+      return `export default ${JSON.stringify(readFileSync(INLINE_WORKER, 'utf8'))};`;
     }
     if (id !== 'virtual:wasm') return null;
     const entries = Object.entries(wasmFiles()).map(([name, file]) => [
@@ -111,12 +117,16 @@ const small = () => ({
   name: 'small',
   renderChunk: async (code) => {
     const first = await transform(letForConst(code), {
-      ...{ minify: true, target: 'es2022', legalComments: 'inline', sourcemap: true },
+      // White space is terser's: esbuild would drop comments with it.
+      ...{ minifyIdentifiers: true, minifySyntax: true, target: 'es2022' },
+      ...{ legalComments: 'inline', sourcemap: true },
     });
     const { code: minified, map } = await minify(first.code, {
       // Constants stay on the right of `===`, as elsewhere in the text: brotli finds more there.
       ...{ module: true, ecma: 2022, compress: { passes: 2, lhs_constants: false } },
-      ...{ format: { comments: 'some' }, sourceMap: { content: first.map } },
+      // Licences, and what tells bundlers to leave an import alone.
+      ...{ format: { comments: /@license|@vite-ignore|webpackIgnore/ } },
+      sourceMap: { content: first.map },
     });
     return { code: minified, map };
   },
@@ -168,16 +178,21 @@ const extra = (name) =>
 const worker = code('sdk/worker/worker.ts', 'dist/worker.js');
 worker.plugins.push(copyAssets());
 
-const everything = code('sdk/index.ts', 'dist/inline.js');
-everything.plugins.unshift(inline());
-// A map of the worker's text would be of no use, and longer than all else.
-everything.output.sourcemap = false;
+const inlined = (input, file) => {
+  const config = code(input, file);
+  config.plugins.unshift(inline());
+  // A map of the worker's text would be of no use, and longer than all else.
+  config.output.sourcemap = false;
+  return config;
+};
 
 export default [
   code('sdk/index.ts', 'dist/index.js'),
   code('sdk/parameters.ts', 'dist/parameters.js'),
   worker,
-  everything,
+  code('sdk/formats/index.ts', 'dist/formats.js'),
+  inlined('sdk/worker/worker.ts', INLINE_WORKER),
+  inlined('sdk/index.ts', 'dist/inline.js'),
   types('sdk/index.ts', 'dist/index.d.ts'),
   types('sdk/parameters.ts', 'dist/parameters.d.ts'),
   types('sdk/worker/worker.ts', 'dist/worker.d.ts'),

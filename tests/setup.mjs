@@ -75,6 +75,9 @@ const sources = [
   'package.json',
   'package-lock.json',
 ];
-once('dist', sources, ['dist/index.js', 'dist/worker.js', 'dist/wasm', 'dist/index.d.ts'], () =>
-  run('npx', ['rollup', '-c', '--silent']),
+once(
+  'dist',
+  sources,
+  ['dist/index.js', 'dist/worker.js', 'dist/formats.js', 'dist/wasm', 'dist/index.d.ts'],
+  () => run('npx', ['rollup', '-c', '--silent']),
 );

@@ -1,4 +1,4 @@
-import { SDError } from '../errors.ts';
+import { isSDError, SDError } from '../errors.ts';
 import { BlobSource, MemorySource, readAll, type ByteSource } from './source.ts';
 import { UrlSource, type UrlOptions } from './url.ts';
 
@@ -43,7 +43,7 @@ export class UrlFiles implements ModelFiles {
       await source.size(signal);
       return true;
     } catch (error) {
-      if (error instanceof SDError && error.code === 'MISSING_FILE') return false;
+      if (isSDError(error) && error.code === 'MISSING_FILE') return false;
       throw error;
     }
   }

@@ -1,6 +1,7 @@
 import { SDError } from '../errors.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { readJson, readText, type ModelFiles } from './files.ts';
+import type { LoadFormats } from './formats.ts';
 import { openTensors } from './open.ts';
 import { joinReaders } from './sharded.ts';
 import type { TensorReader } from './tensor.ts';
@@ -8,6 +9,7 @@ import type { TensorReader } from './tensor.ts';
 export interface FolderOptions {
   /** Weights saved under a variant's name, such as `fp16`. Parts without it give their plain file. */
   readonly variant?: string;
+  readonly formats: LoadFormats;
   readonly signal?: AbortSignal;
 }
 
@@ -17,7 +19,7 @@ export interface FolderOptions {
  */
 export async function openDiffusersFolder(
   files: ModelFiles,
-  options: FolderOptions = {},
+  options: FolderOptions,
 ): Promise<Checkpoint> {
   const { variant, signal } = options;
   if (variant !== undefined && !/^[\w-]+$/.test(variant))
@@ -40,7 +42,7 @@ export async function openDiffusersFolder(
     text: (path) => readText(files, path, signal),
     optionalText: async (path) =>
       (await files.has(path, signal)) ? readText(files, path, signal) : undefined,
-    tensors: (component) => openWeights(files, component, variant, signal),
+    tensors: (component) => openWeights(files, component, options),
   };
 }
 
@@ -62,9 +64,9 @@ function readComponents(modelIndex: Record<string, unknown>): Set<string> {
 export async function openWeights(
   files: ModelFiles,
   component: string,
-  variant?: string,
-  signal?: AbortSignal,
+  options: FolderOptions,
 ): Promise<TensorReader> {
+  const { variant, formats, signal } = options;
   const folder = component === '' ? '' : `${component}/`;
   const variants = variant === undefined ? [''] : [`.${variant}`, ''];
   // transformers saves `model`, diffusers the longer name; the likely one first spares requests.
@@ -87,8 +89,8 @@ export async function openWeights(
     const whole = folder + path;
     if (!(await files.has(whole, signal))) continue;
     return path.endsWith('.json')
-      ? openSharded(files, folder, whole, signal)
-      : openTensors(await files.open(whole), signal);
+      ? openSharded(files, folder, whole, options)
+      : openTensors(await files.open(whole), formats, signal);
   }
   throw new SDError(
     'MISSING_FILE',
@@ -101,7 +103,7 @@ async function openSharded(
   files: ModelFiles,
   folder: string,
   index: string,
-  signal: AbortSignal | undefined,
+  { formats, signal }: FolderOptions,
 ): Promise<TensorReader> {
   const { weight_map: weightMap } = await readJson(files, index, signal);
   if (typeof weightMap !== 'object' || weightMap === null)
@@ -114,6 +116,6 @@ async function openSharded(
   }
   const readers = new Map<string, TensorReader>();
   for (const shard of new Set(shardOf.values()))
-    readers.set(shard, await openTensors(await files.open(`${folder}${shard}`), signal));
+    readers.set(shard, await openTensors(await files.open(`${folder}${shard}`), formats, signal));
   return joinReaders(`${files.name} ${index}`, shardOf, readers);
 }

@@ -1,7 +1,7 @@
 import type { Checkpoint, Remember } from './checkpoint.ts';
 import { readJson, type ModelFiles } from './files.ts';
 import { openWeights } from './folder.ts';
-import { taesdConfig } from './names/taesd.ts';
+import type { LoadFormats } from './formats.ts';
 import { openTensors } from './open.ts';
 import type { ByteSource } from './source.ts';
 import type { TensorReader } from './tensor.ts';
@@ -20,14 +20,15 @@ export type PartSource =
 export function withParts(
   base: Checkpoint,
   parts: ReadonlyMap<string, PartSource>,
+  formats: LoadFormats,
   signal?: AbortSignal,
 ): Checkpoint {
   const readers = new Map<string, Promise<TensorReader>>();
   const open = (name: string, part: PartSource): Promise<TensorReader> =>
     part.kind === 'file'
-      ? openTensors(part.source, signal)
-      : openWeights(part.files, '', part.variant, signal).catch(() =>
-          openWeights(part.files, name, part.variant, signal),
+      ? openTensors(part.source, formats, signal)
+      : openWeights(part.files, '', { variant: part.variant, formats, signal }).catch(() =>
+          openWeights(part.files, name, { variant: part.variant, formats, signal }),
         );
   const tensors = (component: string): Promise<TensorReader> => {
     const part = parts.get(component);
@@ -42,9 +43,10 @@ export function withParts(
     async config(component) {
       const part = parts.get(component);
       if (part?.kind === 'file' && (component === 'vae' || component === 'preview')) {
-        const found = await part.remember('config.json', async () =>
-          JSON.stringify(taesdConfig(await tensors(component)) ?? null),
-        );
+        const found = await part.remember('config.json', async () => {
+          const { taesdConfig } = await formats(signal);
+          return JSON.stringify(taesdConfig(await tensors(component)) ?? null);
+        });
         const config = JSON.parse(found!) as Record<string, unknown> | null;
         return config ?? base.config('vae');
       }

@@ -1,4 +1,4 @@
-import { SDError } from '../errors.ts';
+import { isSDError } from '../errors.ts';
 import type { Remember } from './checkpoint.ts';
 import { readText, type ModelFiles } from './files.ts';
 import { MemorySource } from './source.ts';
@@ -13,7 +13,7 @@ export function rememberFiles(files: ModelFiles, remember: Remember): ModelFiles
       try {
         return await readText(files, path, signal);
       } catch (error) {
-        if (!(error instanceof SDError) || error.code !== 'MISSING_FILE') throw error;
+        if (!isSDError(error) || error.code !== 'MISSING_FILE') throw error;
         if (error.retryable) throw absent;
         return undefined;
       }

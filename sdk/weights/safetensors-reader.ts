@@ -1,4 +1,4 @@
-import { SDError } from '../errors.ts';
+import { isSDError, SDError } from '../errors.ts';
 import { readTensor } from './half.ts';
 import { headerLength, parseHeader, type SafetensorsHeader } from './safetensors.ts';
 import { Cursor, type ByteSource } from './source.ts';
@@ -31,7 +31,7 @@ export class SafetensorsReader implements TensorReader {
       bytes.set(await source.read(8, 8 + length, signal), 8);
       return new SafetensorsReader(source, parseHeader(bytes, size));
     } catch (error) {
-      if (error instanceof SDError && error.code === 'INVALID_FILE')
+      if (isSDError(error) && error.code === 'INVALID_FILE')
         throw new SDError('INVALID_FILE', `${source.name}: ${error.message}`, { cause: error });
       throw error;
     }

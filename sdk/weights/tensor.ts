@@ -54,6 +54,8 @@ export interface ReadOptions {
 
 /** The tensors of one file, or of a set of files, whatever the format. */
 export interface TensorReader {
+  /** What the file says besides its tensors, where it can: texts, and numbers as such. */
+  readonly metadata?: ReadonlyMap<string, string>;
   names(): Iterable<string>;
   info(name: string): TensorInfo | undefined;
   /**

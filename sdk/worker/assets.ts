@@ -10,4 +10,5 @@ export const assets = (): Assets => ({
     'tokenizer.wasm': new URL('./wasm/tokenizer.wasm', import.meta.url).href,
   },
   merges: new URL('./clip-merges.txt', import.meta.url).href,
+  formats: new URL('./formats.js', import.meta.url).href,
 });

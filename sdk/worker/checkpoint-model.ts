@@ -3,22 +3,24 @@ import type { CachedModel, Item } from '../cache/index.ts';
 import type { Param } from '../graph/index.ts';
 import type { ModelSource, PartName } from '../pipeline/model-source.ts';
 import { Tokenizer } from '../tokenizer/tokenizer.ts';
-import { isIgnorable } from '../weights/check.ts';
+import { isExactly, isIgnorable } from '../weights/check.ts';
 import type { Checkpoint } from '../weights/checkpoint.ts';
+import type { LoadFormats } from '../weights/formats.ts';
 import { packParameters, type PackedParameter } from '../weights/importer.ts';
-import type { LoraPart } from '../weights/lora-names.ts';
-import { mergeLoras } from '../weights/lora.ts';
-import { resolveNames } from '../weights/names/resolve.ts';
 import { byteLength, isWeightDType, type TensorReader } from '../weights/tensor.ts';
-import type { Loras } from './loras.ts';
 
 export interface CheckpointModelOptions {
   /** Compiled tokenizer. */
   readonly tokenizer: WebAssembly.Module;
+  readonly formats: LoadFormats;
   /** Which weights to take where a file holds the averaged ones too. Default `ema`. */
   readonly weights?: 'ema' | 'raw';
-  /** Merged into the weights on their way to the engine; what is kept is free of them. */
-  readonly loras?: Loras;
+  /** Changes weights on their way to the engine; what is kept is free of it. */
+  readonly merge?: (
+    part: PartName,
+    params: ReadonlyMap<string, Param>,
+    weights: AsyncIterable<PackedParam>,
+  ) => AsyncIterable<PackedParam>;
   /** Where packed weights are kept between sessions; without it they are not. */
   readonly cached?: CachedModel;
   readonly signal?: AbortSignal;
@@ -82,8 +84,7 @@ export function checkpointModel(
       const plain = cached
         ? cachedWeights(cached, part, names, dtype, load, { ...options, signal })
         : load(names);
-      const uses = options.loras?.of(part, params) ?? [];
-      return uses.length > 0 ? mergeLoras(plain, part as LoraPart, uses) : plain;
+      return options.merge?.(part, params, plain) ?? plain;
     },
   };
 }
@@ -94,11 +95,14 @@ async function* fetchWeights(
   params: ReadonlyMap<string, Param>,
   dtype: WeightDtype,
   names: Iterable<string>,
-  { signal, weights, onBytes }: CheckpointModelOptions,
+  { formats, signal, weights, onBytes }: CheckpointModelOptions,
 ): AsyncIterable<PackedParameter> {
-  const file = await checkpoint.tensors(part);
+  let reader = await checkpoint.tensors(part);
   const what = `the ${part} of ${checkpoint.name}`;
-  const reader = resolveNames(KINDS[part], file, params, { what, weights });
+  if (!isExactly(params, reader)) {
+    const { resolveNames } = await formats(signal);
+    reader = resolveNames(KINDS[part], reader, params, { what, weights });
+  }
   yield* packParameters(reader, params, dtype, names, {
     signal,
     onBytes: (count) => onBytes?.(count, part, false),

@@ -5,7 +5,7 @@ import { createWasmBackend, type EngineThread, type WasmModules } from '../backe
 import { createWebGPUBackend } from '../backends/webgpu/index.ts';
 import { createRenewingBackend, type RenewingBackend } from '../backends/webgpu/renewal.ts';
 import { modelStore } from '../cache/index.ts';
-import { SDError } from '../errors.ts';
+import { isSDError } from '../errors.ts';
 import { assetBytes } from './asset-bytes.ts';
 import type { Assets, LoadRequest } from './protocol.ts';
 import type { CallContext } from './serve.ts';
@@ -32,7 +32,7 @@ export async function startEngine(
   try {
     gpu = await startGpu();
   } catch (error) {
-    if (!(error instanceof SDError) || error.code !== 'BACKEND_UNAVAILABLE') throw error;
+    if (!isSDError(error) || error.code !== 'BACKEND_UNAVAILABLE') throw error;
     return { backend: await cpu(), notices: [`The CPU is used. ${error.message}`] };
   }
   if (!gpu.current.device.isSlow) return { backend: gpu, notices: [] };

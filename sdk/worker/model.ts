@@ -1,18 +1,20 @@
 import { CachedModel, ModelCache, modelStore } from '../cache/index.ts';
 import { SDError } from '../errors.ts';
+import type { Loras } from '../formats/loras.ts';
 import type { GenerateRequest } from '../options.ts';
 import { generate } from '../pipeline/generate.ts';
 import { Pipeline } from '../pipeline/pipeline.ts';
+import type { ModelSource } from '../pipeline/model-source.ts';
 import { Residence } from '../pipeline/part.ts';
 import { Previewer } from '../pipeline/preview.ts';
 import { assetBytes } from './asset-bytes.ts';
 import { checkpointModel } from './checkpoint-model.ts';
-import { openEmbeddings, withEmbeddings } from './embeddings.ts';
 import { startEngine } from './engines.ts';
-import { Loras } from './loras.ts';
+import { formatsAt } from './formats.ts';
 import { importKey, openCheckpoint } from './open-checkpoint.ts';
-import type { Assets, GenerateReply, LoadRequest, PartName } from './protocol.ts';
+import type { Assets, GenerateReply, LoadRequest, LoraRequest, PartName } from './protocol.ts';
 import type { CallContext, Model, OpenModel } from './serve.ts';
+import { withFiles } from './tensor-file.ts';
 
 /** Opens models with the real engines. */
 export const openModel =
@@ -20,7 +22,7 @@ export const openModel =
   async (request, context) => {
     const { backend, notices } = await startEngine(request, assets, context);
     try {
-      const { pipeline, loras } = await loadPipeline(request, assets, backend, notices, context);
+      const { pipeline, setLoras } = await loadPipeline(request, assets, backend, notices, context);
       const size = pipeline.defaultSize;
       const previewer = new Previewer(pipeline);
       return {
@@ -35,7 +37,7 @@ export const openModel =
         },
         schedule: (wanted) => pipeline.schedule(wanted),
         countTokens: (prompt, syntax) => pipeline.countTokens(prompt, syntax),
-        setLoras: (wanted) => loras.change(wanted, pipeline.adaptable),
+        setLoras,
         generate: async (wanted, during) => {
           if (request.memory === 'low' && wanted.preview === 'vae')
             throw new SDError(
@@ -60,19 +62,32 @@ async function loadPipeline(
   backend: Parameters<typeof Pipeline.load>[1],
   notices: string[],
   { signal, onProgress }: CallContext,
-): Promise<{ pipeline: Pipeline; loras: Loras }> {
+): Promise<Pick<Model, 'setLoras'> & { pipeline: Pipeline }> {
+  const formats = formatsAt(assets.formats);
   const { model, dtype, weights, keep = true, embeddings = [], memory } = request;
   const cache = new ModelCache(modelStore(), { onNotice: (notice) => notices.push(notice) });
   const cached =
     keep && cache.available ? new CachedModel(cache, await importKey(request)) : undefined;
   const checkpoint = await openCheckpoint(request, {
+    formats,
     merges: assets.merges,
     remember: cached && ((path, load) => cached.text(path, load)),
     signal,
   });
   const has = (part: PartName): boolean => checkpoint.components.has(part);
-  const loras = new Loras(has, keep ? cache : undefined);
-  await loras.open(request.loras ?? [], signal);
+  const keptFiles = keep ? cache : undefined;
+  let loras: Loras | undefined;
+  const wear = async (
+    requests: readonly LoraRequest[],
+    parts: Pipeline['adaptable'],
+    during?: AbortSignal,
+  ): Promise<void> => {
+    if (requests.length === 0 && !loras) return;
+    const wanted = await withFiles(requests, 'lora', keptFiles, formats);
+    loras ??= new (await formats(during)).Loras(has);
+    await loras.wear(wanted, parts, during);
+  };
+  await wear(request.loras ?? [], new Map(), signal);
   if (memory === 'low' && model.kind === 'url' && !cached)
     notices.push(
       "Nothing of the model is kept on this device, so with memory: 'low' it is fetched again for every picture.",
@@ -81,8 +96,9 @@ async function loadPipeline(
   let isLoaded = false;
   const source = checkpointModel(checkpoint, {
     tokenizer: await compile(await assetBytes(assets.wasm['tokenizer.wasm'], signal)),
+    formats,
     weights,
-    loras,
+    merge: (part, params, plain) => loras?.merge(part, params, plain) ?? plain,
     cached,
     signal,
     onBytes: (count, part, fromCache) => {
@@ -97,12 +113,16 @@ async function loadPipeline(
     },
   });
   bytes.total = await source.totalBytes();
-  const words = await openEmbeddings(embeddings, keep ? cache : undefined, signal);
-  const whole = withEmbeddings(source, words);
+  let whole: ModelSource = source;
+  if (embeddings.length > 0) {
+    const files = await withFiles(embeddings, 'textual inversion', keptFiles, formats);
+    const { readEmbeddings, withEmbeddings } = await formats(signal);
+    whole = withEmbeddings(source, await readEmbeddings(files, signal));
+  }
   const residence = new Residence(memory === 'low');
   const pipeline = await Pipeline.load(whole, backend, { dtype, residence, signal });
   isLoaded = true;
-  return { pipeline, loras };
+  return { pipeline, setLoras: (requests) => wear(requests, pipeline.adaptable) };
 }
 
 function compile(bytes: ArrayBuffer): WebAssembly.Module {

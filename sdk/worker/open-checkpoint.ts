@@ -1,12 +1,12 @@
 import { sha256 } from '../cache/index.ts';
 import { isSDError, SDError } from '../errors.ts';
-import { convertOpenAIVocabulary } from '../tokenizer/vocabulary.ts';
 import type { Checkpoint, Remember } from '../weights/checkpoint.ts';
 import { DirectoryFiles, MapFiles, UrlFiles, type ModelFiles } from '../weights/files.ts';
 import { openDiffusersFolder } from '../weights/folder.ts';
+import type { LoadFormats } from '../weights/formats.ts';
+import { openTensors } from '../weights/open.ts';
 import { withParts, type PartSource } from '../weights/parts.ts';
 import { rememberFiles } from '../weights/remember.ts';
-import { openSingleFile } from '../weights/single-file.ts';
 import { BlobSource, readAll, type ByteSource } from '../weights/source.ts';
 import { UrlSource, type UrlOptions } from '../weights/url.ts';
 import type { LoadRequest, ModelLocation } from './protocol.ts';
@@ -30,19 +30,26 @@ export async function importKey(request: Request): Promise<{ key: string; name: 
   return { key, name: nameOf(model) };
 }
 
+export interface OpenOptions {
+  readonly formats: LoadFormats;
+  /** URL of CLIP's vocabulary. */
+  readonly merges: string;
+  readonly remember?: Remember;
+  readonly url?: UrlOptions;
+  readonly signal?: AbortSignal;
+}
+
 /** Opens the model that a request asks for: a folder or a single file, with its replaced parts. */
-export async function openCheckpoint(
-  request: Request,
-  options: { merges: string; remember?: Remember; url?: UrlOptions; signal?: AbortSignal },
-): Promise<Checkpoint> {
+export async function openCheckpoint(request: Request, options: OpenOptions): Promise<Checkpoint> {
   const { model, variant, predictionType, parts = {} } = request;
-  const { signal, remember = (_, load) => load() } = options;
-  const openFile = (source: ByteSource): Promise<Checkpoint> =>
-    openSingleFile(source, {
+  const { formats, signal, remember = (_, load) => load() } = options;
+  const openFile = async (source: ByteSource): Promise<Checkpoint> =>
+    (await formats(signal)).openSingleFile({
+      name: source.name,
+      tensors: () => openTensors(source, formats, signal),
       predictionType,
+      merges: () => readMerges(options.merges, remember, signal),
       remember,
-      signal,
-      vocabulary: () => readVocabulary(options.merges, remember, signal),
     });
   const openFolder = async (): Promise<Checkpoint> => {
     const files = rememberFiles(filesOf(model, options.url), remember);
@@ -54,7 +61,7 @@ export async function openCheckpoint(
       } catch (error) {
         if (!isSDError(error) || error.code !== 'MISSING_FILE') throw error;
       }
-    return openDiffusersFolder(files, { variant, signal });
+    return openDiffusersFolder(files, { variant, formats, signal });
   };
   const file = singleFile(model, options.url);
   const base = await (file ? openFile(file) : openFolder());
@@ -69,7 +76,7 @@ export async function openCheckpoint(
         : { kind: 'folder', files: rememberFiles(filesOf(place, options.url), below), variant },
     );
   }
-  return replaced.size > 0 ? withParts(base, replaced, signal) : base;
+  return replaced.size > 0 ? withParts(base, replaced, formats, signal) : base;
 }
 
 const WEIGHT_FILE = /\.(safetensors|ckpt|pth?|bin)$/i;
@@ -104,17 +111,17 @@ function filesOf(location: ModelLocation, options?: UrlOptions): ModelFiles {
   }
 }
 
-async function readVocabulary(
+async function readMerges(
   url: string,
   remember: Remember,
   signal: AbortSignal | undefined,
-): Promise<{ vocab: string; merges: string }> {
+): Promise<string> {
   const text = await remember('clip-merges.txt', async () =>
     new TextDecoder().decode(await readAll(new UrlSource(new URL(url)), 4 * 1024 * 1024, signal)),
   );
   if (text === undefined)
     throw new SDError('MISSING_FILE', `${url} belongs to the SDK: serve it next to its script.`);
-  return convertOpenAIVocabulary(text);
+  return text;
 }
 
 function nameOf(location: ModelLocation): string {

@@ -45,6 +45,8 @@ export interface Assets {
   readonly wasm: Readonly<Record<string, string | ArrayBuffer>>;
   /** CLIP's byte-pair merges, for checkpoints that are one file. */
   readonly merges: string;
+  /** URL of the module that reads other programs' files. */
+  readonly formats: string;
 }
 
 /** The engine: WebGPU, WebAssembly, or the better one of those that run here. */

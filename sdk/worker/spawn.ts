@@ -1,4 +1,4 @@
-import { SDError } from '../errors.ts';
+import { isSDError, SDError } from '../errors.ts';
 import { VERSION } from '../version.ts';
 import { ladder } from './ladder.ts';
 import type { HelloMessage, ReadyMessage } from './protocol.ts';
@@ -39,7 +39,7 @@ export async function spawnWorker(source?: WorkerSource): Promise<SpawnedWorker>
       try {
         return { worker: await another(), another: isSingle ? undefined : another };
       } catch (error) {
-        if (error instanceof SDError) throw error;
+        if (isSDError(error)) throw error;
         failures.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
       }
     }

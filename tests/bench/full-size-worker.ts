@@ -16,6 +16,7 @@ import { checkpointModel } from '../../sdk/worker/checkpoint-model.ts';
 import { UrlFiles } from '../../sdk/weights/files.ts';
 import { SafetensorsReader } from '../../sdk/weights/safetensors-reader.ts';
 import { fetchBuilds } from './fetch-builds.ts';
+import { formats } from '../support/formats.ts';
 
 interface Start {
   base: string;
@@ -54,7 +55,10 @@ async function check({
   });
   const files = new UrlFiles(new URL('/model/', base));
   const tokenizer = await WebAssembly.compileStreaming(fetch('/build/wasm/tokenizer.wasm'));
-  const source = checkpointModel(await openDiffusersFolder(files), { tokenizer });
+  const source = checkpointModel(await openDiffusersFolder(files, { formats }), {
+    tokenizer,
+    formats,
+  });
   const reader = await SafetensorsReader.open(await files.open('expected.safetensors'));
   const expected = async (name: string) => {
     for await (const { bytes, shape } of reader.tensors([name]))

@@ -14,7 +14,7 @@ import type { WeightDtype } from '../../sdk/backends/backend.ts';
 import { createWebGPUBackend, type WebGPUBackend } from '../../sdk/backends/webgpu/index.ts';
 import type { Storage } from '../../sdk/backends/webgpu/layout.ts';
 import { parseUNetConfig, traceUNet } from '../../sdk/models/index.ts';
-import { builtInConfigs } from '../../sdk/weights/names/configs.ts';
+import { builtInConfigs } from '../../sdk/formats/names/configs.ts';
 import { openGPU, readKernels } from '../parity/webgpu-device.ts';
 import { timeOrt } from './gpu-ort.ts';
 import { conv, linear, prepare, selfAttention, SHAPES, type Shape } from './shapes.ts';

@@ -1,7 +1,7 @@
 /** How time and memory grow with the size of the picture, the batch and the threads. */
 import type { Backend } from '../../sdk/backends/backend.ts';
 import * as models from '../../sdk/models/index.ts';
-import { builtInConfigs } from '../../sdk/weights/names/configs.ts';
+import { builtInConfigs } from '../../sdk/formats/names/configs.ts';
 import { prepare } from './shapes.ts';
 
 const SIZES = [32, 48, 64, 96, 128];

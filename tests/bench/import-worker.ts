@@ -8,6 +8,7 @@ import * as models from '../../sdk/models/index.ts';
 import type { PartName } from '../../sdk/pipeline/model-source.ts';
 import { checkpointModel } from '../../sdk/worker/checkpoint-model.ts';
 import { importKey, openCheckpoint } from '../../sdk/worker/open-checkpoint.ts';
+import { formats } from '../support/formats.ts';
 
 interface Task {
   readonly task: 'import' | 'copy' | 'read';
@@ -36,11 +37,12 @@ async function importModel(url: string): Promise<Report> {
   const cache = new ModelCache(modelStore(), { onNotice: (notice) => notices.push(notice) });
   const cached = new CachedModel(cache, await importKey(request));
   const checkpoint = await openCheckpoint(request, {
+    formats,
     merges: new URL('/dist/clip-merges.txt', location.origin).href,
     remember: (path, load) => cached.text(path, load),
   });
   const tokenizer = await WebAssembly.compileStreaming(fetch('/build/wasm/tokenizer.wasm'));
-  const source = checkpointModel(checkpoint, { tokenizer, cached });
+  const source = checkpointModel(checkpoint, { tokenizer, formats, cached });
   await source.totalBytes();
   let bytes = 0;
   for (const part of ['text_encoder', 'unet', 'vae'] as const)

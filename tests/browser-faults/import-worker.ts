@@ -6,6 +6,7 @@ import { openTensors } from '../../sdk/weights/open.ts';
 import type { TensorReader } from '../../sdk/weights/tensor.ts';
 import { UrlSource } from '../../sdk/weights/url.ts';
 import type { ImportReport, ImportRequest } from './protocol.ts';
+import { formats } from '../support/formats.ts';
 
 const KIND = { 1: 'vector', 2: 'matrix' } as const;
 
@@ -16,7 +17,7 @@ async function run({ url, key, shardBytes }: ImportRequest): Promise<ImportRepor
   const model = new CachedModel(cache, { key, name: url }, { shardBytes });
   let opened: Promise<TensorReader> | undefined;
   const reader = (): Promise<TensorReader> =>
-    (opened ??= openTensors(new UrlSource(new URL(url), { backOff: 20 })));
+    (opened ??= openTensors(new UrlSource(new URL(url), { backOff: 20 }), formats));
   const table: ParameterTable = new Map(
     JSON.parse(
       (await model.text('table.json', async () => {

@@ -6,6 +6,7 @@ import { MemorySource } from '../../sdk/weights/source.ts';
 import { randomFloats, writeSafetensors } from '../unit/weights-helpers.ts';
 import type { ModelServer } from './model-server.ts';
 import type { ImportReport, ImportRequest } from './protocol.ts';
+import { formats } from '../support/formats.ts';
 
 export const SHARD_BYTES = 512 * 1024;
 
@@ -37,7 +38,7 @@ export class TestModel {
 
   static async make(seed = 1): Promise<TestModel> {
     const model = new TestModel(seed);
-    const reader = await openTensors(new MemorySource(model.file));
+    const reader = await openTensors(new MemorySource(model.file), formats);
     const table = new Map(
       SHAPES.map((shape, i) => [
         `tensor.${i}`,

@@ -9,10 +9,11 @@ import { openTensors } from '../../sdk/weights/open.ts';
 import { parseHeader } from '../../sdk/weights/safetensors.ts';
 import { MemorySource } from '../../sdk/weights/source.ts';
 import { byteLength } from '../../sdk/weights/tensor.ts';
-import { PickleEnds, unpickle } from '../../sdk/weights/torch/pickle.ts';
-import { namedTensors, torchHooks } from '../../sdk/weights/torch/tensors.ts';
+import { PickleEnds, unpickle } from '../../sdk/formats/torch/pickle.ts';
+import { namedTensors, torchHooks } from '../../sdk/formats/torch/tensors.ts';
 import { f32, randomInts, writeSafetensors } from '../unit/weights-helpers.ts';
 import { pickleOf, storage, tensorCall, writeZip } from '../unit/weights-torch-writer.ts';
+import { formats } from '../support/formats.ts';
 
 type Parser = (file: Uint8Array<ArrayBuffer>) => void | Promise<void>;
 
@@ -36,7 +37,7 @@ const safetensors = writeSafetensors(
 );
 
 const readAll: Parser = async (file) => {
-  const reader = await openTensors(new MemorySource(file, 'fuzz'));
+  const reader = await openTensors(new MemorySource(file, 'fuzz'), formats);
   for (const name of reader.names())
     if (byteLength(reader.info(name)!) > file.length) throw new Error(`${name} is larger than its file`); // prettier-ignore
   for await (const { name, bytes } of reader.tensors())

@@ -27,6 +27,7 @@ import type { Checkpoint } from '../../sdk/weights/checkpoint.ts';
 import { isWeightDType, type TensorReader } from '../../sdk/weights/tensor.ts';
 import { BadServer, type Behaviour } from './bad-server.ts';
 import { FakeIndexedDB } from './fake-indexeddb.ts';
+import { formats } from '../support/formats.ts';
 
 const root = new URL('../fixtures/checkpoints/', import.meta.url);
 const files = new Map<string, Uint8Array<ArrayBuffer>>();
@@ -56,12 +57,14 @@ async function open(
   const cache = new ModelCache(store, { onNotice: (n) => notices.push(n), backOff: 1 });
   const cached = new CachedModel(cache, await importKey(request), { shardBytes: 65536 });
   const checkpoint = await openCheckpoint(request, {
+    formats,
     merges: server.url('clip-merges.txt').href,
     url: { backOff: 1, stall: 200 },
     remember: (path, load) => cached.text(path, load),
   });
   const result = { notices, fromCache: 0 };
   const source = checkpointModel(checkpoint, {
+    formats,
     tokenizer: undefined as unknown as WebAssembly.Module,
     weights: request.weights,
     cached,
@@ -103,6 +106,7 @@ const folder = await openDiffusersFolder(
         .map(([path, bytes]) => [path.slice('diffusers/'.length), bytes]),
     ),
   ),
+  { formats },
 );
 const truth = new Map<PartName, Map<string, Float32Array<ArrayBuffer>>>();
 for (const part of PARTS) {
@@ -254,7 +258,7 @@ test('int8 is kept with its scales; small matrices of the same model are f16', a
     const store = modelStore({ indexedDB: db as unknown as IDBFactory });
     const cached = new CachedModel(new ModelCache(store), { key: 'k', name: 'a model' }, { shardBytes: 65536 }); // prettier-ignore
     const tokenizer = undefined as unknown as WebAssembly.Module;
-    const { weights } = checkpointModel(checkpoint, { tokenizer, cached });
+    const { weights } = checkpointModel(checkpoint, { tokenizer, formats, cached });
     const dtypes: Record<string, string> = {};
     for await (const given of weights('unet', params, 'i8')) {
       const param = params.get(given.name)!;

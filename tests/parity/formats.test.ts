@@ -10,6 +10,7 @@ import { checkpointModel } from '../../sdk/worker/checkpoint-model.ts';
 import { openCheckpoint } from '../../sdk/worker/open-checkpoint.ts';
 import type { LoadRequest, ModelLocation } from '../../sdk/worker/protocol.ts';
 import { nodeWasmBackend } from '../support/wasm-backend.ts';
+import { formats as loadFormats } from '../support/formats.ts';
 
 // One model in every format that people keep checkpoints in (tests/reference/checkpoints.py), and the
 // pictures that diffusers draws with it.
@@ -44,11 +45,12 @@ type Request = Pick<LoadRequest, 'variant' | 'weights' | 'parts' | 'dtype'>;
 
 async function draw(
   request: Request,
+  formats = loadFormats,
 ): Promise<{ latents: Float32Array; pixels: Uint8ClampedArray }> {
   const whole = { ...request, model: place('diffusers/') };
-  const checkpoint = await openCheckpoint(whole, { merges: 'unused:' });
+  const checkpoint = await openCheckpoint(whole, { formats, merges: 'unused:' });
   const { dtype, weights } = request;
-  const source = checkpointModel(checkpoint, { tokenizer, weights });
+  const source = checkpointModel(checkpoint, { tokenizer, formats, weights });
   const pipeline = await Pipeline.load(source, backend, { dtype });
   try {
     const options = { prompt: 'the lake', steps: 4, guidanceScale: 4, seed: 7 };
@@ -64,15 +66,16 @@ const all = (path: string): Request['parts'] =>
   Object.fromEntries((['unet', 'vae', 'text_encoder'] as PartName[]).map((p) => [p, place(path)]));
 const unet = (path: string): Request['parts'] => ({ unet: place(path) });
 
-const formats: readonly [string, Omit<Request, 'dtype'>, keyof typeof wanted][] = [
-  ['a diffusers folder in f32', { variant: undefined }, 'f32'],
-  ['a diffusers folder in f16', { variant: 'fp16' }, 'f16'],
-  ['a diffusers folder in bf16', { variant: 'bf16' }, 'bf16'],
+/** Those of diffusers under its own names need no other module than the worker. */
+const formats: readonly [string, Omit<Request, 'dtype'>, keyof typeof wanted, 'own'?][] = [
+  ['a diffusers folder in f32', { variant: undefined }, 'f32', 'own'],
+  ['a diffusers folder in f16', { variant: 'fp16' }, 'f16', 'own'],
+  ['a diffusers folder in bf16', { variant: 'bf16' }, 'bf16', 'own'],
   ['a CompVis .safetensors', { variant: undefined, parts: all('model.safetensors') }, 'f32'],
   ['a .ckpt with averaged weights beside the raw ones', { variant: undefined, parts: all('checkpoint.ckpt') }, 'f32'], // prettier-ignore
   ['the raw weights of that .ckpt', { variant: undefined, parts: all('checkpoint.ckpt'), weights: 'raw' }, 'raw'], // prettier-ignore
   ['a .ckpt in the legacy stream, in f16', { variant: undefined, parts: all('legacy.ckpt') }, 'f16'], // prettier-ignore
-  ['a sharded UNet', { variant: undefined, parts: unet('sharded/unet/') }, 'f32'],
+  ['a sharded UNet', { variant: undefined, parts: unet('sharded/unet/') }, 'f32', 'own'],
   ['a UNet in a .bin', { variant: undefined, parts: unet('bin/unet/') }, 'f32'],
 ];
 
@@ -95,9 +98,11 @@ const farthest = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
   Array.from(a).reduce((most, x, i) => Math.max(most, Math.abs(x - b[i])), 0);
 
 const first = new Map<string, Awaited<ReturnType<typeof draw>>>();
-for (const [what, request, as] of formats)
+for (const [what, request, as, own] of formats)
   test(`${what} gives the picture that diffusers draws with its weights`, async () => {
-    const drawn = await draw({ ...request, dtype: 'f32' });
+    let asked = 0;
+    const drawn = await draw({ ...request, dtype: 'f32' }, () => (asked++, loadFormats()));
+    assert.equal(asked === 0, own === 'own', `the formats were asked for ${asked} times`);
     const error = rms(drawn.latents, wanted[as].latents);
     assert.ok(error < 2e-5, `${error}`);
     assert.ok(farthest(drawn.pixels, toPixels(wanted[as].image)) <= 1);

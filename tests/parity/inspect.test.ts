@@ -13,6 +13,7 @@ import { openDiffusersFolder } from '../../sdk/weights/folder.ts';
 import { checkpointModel } from '../../sdk/worker/checkpoint-model.ts';
 import { createTestBackend } from './backends.ts';
 import { maxError } from './tiny-weights.ts';
+import { formats } from '../support/formats.ts';
 
 // What a step tells of itself, against diffusers (tests/reference/inspect_steps.py).
 
@@ -45,7 +46,10 @@ async function tinyPipeline(engine: string): Promise<{ pipeline: Pipeline; end: 
   );
   const tokenizer = await WebAssembly.compile(file('../build/wasm/tokenizer.wasm'));
   const backend = await createTestBackend(engine);
-  const source = checkpointModel(await openDiffusersFolder(files), { tokenizer });
+  const source = checkpointModel(await openDiffusersFolder(files, { formats }), {
+    tokenizer,
+    formats,
+  });
   const pipeline = await Pipeline.load(source, backend, { dtype: 'f32' });
   return {
     pipeline,

@@ -7,12 +7,14 @@ import { validateOptions } from '../../sdk/options.ts';
 import { generate } from '../../sdk/pipeline/generate.ts';
 import { Pipeline } from '../../sdk/pipeline/pipeline.ts';
 import { checkpointModel } from '../../sdk/worker/checkpoint-model.ts';
-import { Loras } from '../../sdk/worker/loras.ts';
+import { Loras } from '../../sdk/formats/loras.ts';
 import { openCheckpoint } from '../../sdk/worker/open-checkpoint.ts';
+import { withFiles } from '../../sdk/worker/tensor-file.ts';
 import type { LoraRequest, ModelLocation } from '../../sdk/worker/protocol.ts';
 import { FakeIndexedDB } from '../faults/fake-indexeddb.ts';
 import { nodeWasmBackend } from '../support/wasm-backend.ts';
 import { fails, randomFloats, writeSafetensors, type TestTensor } from '../unit/weights-helpers.ts';
+import { formats } from '../support/formats.ts';
 
 const TINY = 'tests/fixtures/tiny-model';
 const model: ModelLocation = {
@@ -49,11 +51,21 @@ function lora(seed: number, unet = 1, text = unet): LoraRequest {
 }
 
 async function open(dtype: WeightDtype, loras: readonly LoraRequest[], cached?: CachedModel) {
-  const checkpoint = await openCheckpoint({ model, variant: undefined }, { merges: 'unused:' });
-  const worn = new Loras((part) => checkpoint.components.has(part), undefined);
-  await worn.open(loras);
-  const source = checkpointModel(checkpoint, { tokenizer, loras: worn, cached });
-  return { worn, pipeline: await Pipeline.load(source, backend, { dtype }) };
+  const checkpoint = await openCheckpoint(
+    { model, variant: undefined },
+    { formats, merges: 'unused:' },
+  );
+  const worn = new Loras((part) => checkpoint.components.has(part));
+  const wear = async (
+    wanted: readonly LoraRequest[],
+    parts: Parameters<Loras['wear']>[1],
+  ): Promise<void> => worn.wear(await withFiles(wanted, 'lora', undefined, formats), parts);
+  await wear(loras, new Map());
+  const source = checkpointModel(checkpoint, {
+    ...{ tokenizer, formats, cached },
+    merge: (part, params, plain) => worn.merge(part, params, plain),
+  });
+  return { wear, pipeline: await Pipeline.load(source, backend, { dtype }) };
 }
 async function draw(pipeline: Pipeline): Promise<Float32Array> {
   const { request } = validateOptions({ prompt: 'the lake', steps: 3, seed: 7 });
@@ -73,29 +85,29 @@ for (const dtype of ['f32', 'f16', 'i8'] as const)
   test(`in ${dtype} LoRAs are put on, changed and taken off without a load, and every picture is to the bit that of a fresh one`, async () => {
     const db = new FakeIndexedDB() as unknown as IDBFactory;
     const cache = new ModelCache(modelStore({ indexedDB: db }));
-    const { worn, pipeline } = await open(dtype, [], new CachedModel(cache, { key: 'it', name: 'it' })); // prettier-ignore
+    const { wear, pipeline } = await open(dtype, [], new CachedModel(cache, { key: 'it', name: 'it' })); // prettier-ignore
     const plain = await draw(pipeline);
     const seen = new Set([plain.join()]);
     const sets = [[lora(1)], [lora(1, 0.5)], [lora(1, 0.5), lora(2, -1, 0)], [lora(2, 0.25)], [lora(3)]]; // prettier-ignore
     for (const set of sets) {
-      await worn.change(set, pipeline.adaptable);
+      await wear(set, pipeline.adaptable);
       const drawn = await draw(pipeline);
       assert.deepEqual(drawn, await fresh(dtype, set));
       seen.add(drawn.join());
     }
     assert.equal(seen.size, 1 + sets.length, 'every set draws another picture');
-    await worn.change([], pipeline.adaptable);
+    await wear([], pipeline.adaptable);
     assert.deepEqual(await draw(pipeline), plain);
     // On at the load, off later.
     const other = await open(dtype, [lora(1), lora(2)]);
-    await other.worn.change([], other.pipeline.adaptable);
+    await other.wear([], other.pipeline.adaptable);
     assert.deepEqual(await draw(other.pipeline), plain);
     other.pipeline.dispose();
     pipeline.dispose();
   });
 
 test('a LoRA that is refused, or weights that cannot be read again, leave the model as it was', async () => {
-  const { worn, pipeline } = await open('f16', [lora(1)]);
+  const { wear, pipeline } = await open('f16', [lora(1)]);
   const before = await draw(pipeline);
   const values = new Uint8Array(4 * 4);
   const stranger = writeSafetensors([
@@ -107,7 +119,7 @@ test('a LoRA that is refused, or weights that cannot be read again, leave the mo
     files: [{ path: 'stranger.safetensors', file: new Blob([stranger]) }],
   };
   await assert.rejects(
-    worn.change([lora(2), { file, unet: 1, text: 1 }], pipeline.adaptable),
+    wear([lora(2), { file, unet: 1, text: 1 }], pipeline.adaptable),
     fails('WEIGHTS_MISMATCH', /nowhere is not part/),
   );
   assert.deepEqual(await draw(pipeline), before);
@@ -126,9 +138,9 @@ test('a LoRA that is refused, or weights that cannot be read again, leave the mo
       },
     ]),
   );
-  await assert.rejects(worn.change([lora(2)], parts), /the line broke/);
+  await assert.rejects(wear([lora(2)], parts), /the line broke/);
   assert.deepEqual(await draw(pipeline), before);
   breaks = 2;
-  await assert.rejects(worn.change([lora(2)], parts), fails('WORKER_FAILED', /nor the weights put back/)); // prettier-ignore
+  await assert.rejects(wear([lora(2)], parts), fails('WORKER_FAILED', /nor the weights put back/)); // prettier-ignore
   pipeline.dispose();
 });

@@ -12,6 +12,7 @@ import { checkpointModel } from '../../sdk/worker/checkpoint-model.ts';
 import { openCheckpoint } from '../../sdk/worker/open-checkpoint.ts';
 import type { ModelLocation } from '../../sdk/worker/protocol.ts';
 import { nodeWasmBackend } from '../support/wasm-backend.ts';
+import { formats } from '../support/formats.ts';
 
 // `memory: 'low'`: the parts of a model in memory one after another.
 
@@ -54,8 +55,11 @@ async function counting(): Promise<{ backend: Backend; sizes: number[]; live: Se
 
 async function draw(low: boolean) {
   const { backend, sizes, live } = await counting();
-  const checkpoint = await openCheckpoint({ model, variant: undefined }, { merges: 'unused:' });
-  const source = checkpointModel(checkpoint, { tokenizer });
+  const checkpoint = await openCheckpoint(
+    { model, variant: undefined },
+    { formats, merges: 'unused:' },
+  );
+  const source = checkpointModel(checkpoint, { tokenizer, formats });
   const residence = new Residence(low);
   const pipeline = await Pipeline.load(source, backend, { dtype: 'f16', residence });
   const image = { width: 32, height: 32, data: new Uint8ClampedArray(32 * 32 * 4).fill(99) };

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Graph } from '../../sdk/graph/index.ts';
 import * as models from '../../sdk/models/index.ts';
-import { builtInConfigs, type ModelConfigs } from '../../sdk/weights/names/configs.ts';
-import type { Detected } from '../../sdk/weights/names/detect.ts';
+import { builtInConfigs, type ModelConfigs } from '../../sdk/formats/names/configs.ts';
+import type { Detected } from '../../sdk/formats/names/detect.ts';
 import { goldenFile } from './fixtures.ts';
 
 const tables = goldenFile<Record<string, Record<string, number[]>>>('shapes');

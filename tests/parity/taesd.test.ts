@@ -14,6 +14,7 @@ import { openCheckpoint } from '../../sdk/worker/open-checkpoint.ts';
 import type { ModelLocation } from '../../sdk/worker/protocol.ts';
 import { nodeWasmBackend } from '../support/wasm-backend.ts';
 import { fails, writeSafetensors, type TestTensor } from '../unit/weights-helpers.ts';
+import { formats } from '../support/formats.ts';
 
 // TAESD as its author saves it: bare numbers of two nn.Sequentials (tests/reference/checkpoints.py
 // builds those and runs them in PyTorch).
@@ -48,6 +49,7 @@ async function open(
   const checkpoint = await openCheckpoint(
     { model, variant: undefined, parts: { vae } },
     {
+      formats,
       merges: 'unused:',
       remember: async (key, load) => {
         const text = texts.get(key) ?? (await load());
@@ -56,7 +58,7 @@ async function open(
       },
     },
   );
-  return checkpointModel(checkpoint, { tokenizer });
+  return checkpointModel(checkpoint, { tokenizer, formats });
 }
 
 /** Both halves in one file, under the names that `rename` gives. */
@@ -66,7 +68,7 @@ async function both(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const tensors = [...extra];
   for (const side of ['encoder', 'decoder'] as const) {
-    const reader = await openTensors(new MemorySource(read(`taesd/taesd_${side}.pth`)));
+    const reader = await openTensors(new MemorySource(read(`taesd/taesd_${side}.pth`)), formats);
     for await (const { name, dtype, shape, bytes } of reader.tensors()) {
       const [, index, rest] = /^(\d+)\.(.+)$/.exec(name)!;
       tensors.push([rename(side, Number(index), rest), { dtype, shape, bytes }]);

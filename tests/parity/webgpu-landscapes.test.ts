@@ -12,6 +12,7 @@ import { openDiffusersFolder } from '../../sdk/weights/folder.ts';
 import { checkpointModel } from '../../sdk/worker/checkpoint-model.ts';
 import { nodeWasmBackend } from '../support/wasm-backend.ts';
 import { openGPU, readKernels } from './webgpu-device.ts';
+import { formats } from '../support/formats.ts';
 
 const gpu = await openGPU();
 /** All of a picture; SD_STEPS=20 is the full length. */
@@ -28,7 +29,10 @@ async function draw(backend: Backend): Promise<Uint8ClampedArray> {
   const tokenizer = await WebAssembly.compile(
     readFileSync(new URL('build/wasm/tokenizer.wasm', root)),
   );
-  const source = checkpointModel(await openDiffusersFolder(files), { tokenizer });
+  const source = checkpointModel(await openDiffusersFolder(files, { formats }), {
+    tokenizer,
+    formats,
+  });
   const pipeline = await Pipeline.load(source, backend, { dtype: 'f16' });
   const prompt = 'a lake among mountains at sunset';
   const { request } = validateOptions({ prompt, seed: 5, steps: STEPS, guidanceScale: 5 });

@@ -4,6 +4,7 @@ import { Pipeline } from '../../sdk/pipeline/pipeline.ts';
 import { checkpointModel } from '../../sdk/worker/checkpoint-model.ts';
 import { openCheckpoint } from '../../sdk/worker/open-checkpoint.ts';
 import type { LoadRequest } from '../../sdk/worker/protocol.ts';
+import { formats } from './formats.ts';
 
 /**
  * A diffusers folder, loaded in Node as the worker loads it; `folder` ends in a slash.
@@ -24,11 +25,13 @@ export async function pipelineOf(
   const model = { kind: 'files', files } as const;
   const checkpoint = await openCheckpoint(
     { model, variant: undefined, parts },
-    { merges: 'unused:' },
+    { formats, merges: 'unused:' },
   );
   const wasm = new URL('../../build/wasm/tokenizer.wasm', import.meta.url);
   const tokenizer = await WebAssembly.compile(readFileSync(wasm));
-  return Pipeline.load(checkpointModel(checkpoint, { tokenizer }), backend, { dtype: 'f32' });
+  return Pipeline.load(checkpointModel(checkpoint, { tokenizer, formats }), backend, {
+    dtype: 'f32',
+  });
 }
 
 /** The small model of the demos. */

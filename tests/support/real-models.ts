@@ -1,7 +1,7 @@
 import type { PlanReport } from '../../sdk/backends/webgpu/report.ts';
 import type { Graph } from '../../sdk/graph/index.ts';
 import * as models from '../../sdk/models/index.ts';
-import { builtInConfigs } from '../../sdk/weights/names/configs.ts';
+import { builtInConfigs } from '../../sdk/formats/names/configs.ts';
 
 /** The graphs of a real model for pictures of so many latent pixels, both halves of guidance at once. */
 export function graphsOf(family: 'sd1' | 'sd2' | 'sdxl', latent: number): Record<string, Graph> {

@@ -8,10 +8,12 @@ import { locateEmbeddings, locateLoras } from '../../sdk/adapters.ts';
 import type { ModelSource } from '../../sdk/pipeline/model-source.ts';
 import type { Tokenizer } from '../../sdk/tokenizer/tokenizer.ts';
 import { float32ToFloat16 } from '../../sdk/small-floats.ts';
-import { openEmbeddings, withEmbeddings } from '../../sdk/worker/embeddings.ts';
-import { Loras } from '../../sdk/worker/loras.ts';
-import type { ModelLocation } from '../../sdk/worker/protocol.ts';
+import { readEmbeddings, withEmbeddings, type Embedding } from '../../sdk/formats/embeddings.ts';
+import { Loras } from '../../sdk/formats/loras.ts';
+import type { EmbeddingRequest, ModelLocation } from '../../sdk/worker/protocol.ts';
+import { withFiles } from '../../sdk/worker/tensor-file.ts';
 import { fails } from './weights-helpers.ts';
+import { formats } from '../support/formats.ts';
 
 const DIM = 8;
 const TABLE = 'text_model.embeddings.token_embedding.weight';
@@ -24,6 +26,9 @@ const vectors = JSON.parse(
     readFileSync(new URL('../fixtures/loras/vectors.json.gz', import.meta.url)),
   ).toString(),
 ) as number[];
+
+const openEmbeddings = async (requests: readonly EmbeddingRequest[]): Promise<Embedding[]> =>
+  readEmbeddings(await withFiles(requests, 'textual inversion', undefined, formats));
 
 /** A model of five tokens whose table counts up. */
 function tinyModel(dtype: 'f32' | 'f16'): ModelSource {
@@ -50,14 +55,11 @@ function tinyModel(dtype: 'f32' | 'f16'): ModelSource {
 
 for (const dtype of ['f32', 'f16'] as const)
   test(`embeddings become rows at the end of the token table, in ${dtype}`, async () => {
-    const embeddings = await openEmbeddings(
-      [
-        { file: pick('a1111.safetensors'), token: undefined },
-        { file: pick('diffusers.bin'), token: 'dog' },
-        { file: pick('diffusers.bin'), token: undefined },
-      ],
-      undefined,
-    );
+    const embeddings = await openEmbeddings([
+      { file: pick('a1111.safetensors'), token: undefined },
+      { file: pick('diffusers.bin'), token: 'dog' },
+      { file: pick('diffusers.bin'), token: undefined },
+    ]);
     assert.deepEqual(
       embeddings.map(({ token }) => token),
       ['a1111', 'dog', '<cat>'],
@@ -80,7 +82,7 @@ for (const dtype of ['f32', 'f16'] as const)
   });
 
 test('an embedding of another model is refused', async () => {
-  const embeddings = await openEmbeddings([{ file: pick('a1111.pt'), token: 'x' }], undefined);
+  const embeddings = await openEmbeddings([{ file: pick('a1111.pt'), token: 'x' }]);
   const [{ token, vectors: own }] = embeddings;
   const xlOnly = [{ token, vectors: new Map([['text_encoder_2', own.get('text_encoder')!]] as const) }]; // prettier-ignore
   await assert.rejects(
@@ -100,16 +102,22 @@ test('an embedding of another model is refused', async () => {
 
 test('LoRA files are read and sorted by part; parts that are not there are refused', async () => {
   const request = { file: pick('kohya.safetensors'), unet: 0.5, text: 1 };
-  const loras = new Loras(() => true, undefined);
-  await loras.open([request]);
-  assert.deepEqual(loras.of('vae', new Map()), []);
-  assert.throws(() => loras.of('unet', new Map()), fails('WEIGHTS_MISMATCH', /not for this model/));
+  const open = (file = request.file) =>
+    withFiles([{ ...request, file }], 'lora', undefined, formats);
+  const loras = new Loras(() => true);
+  await loras.wear(await open(), new Map());
+  const none = (async function* () {})();
+  assert.equal(loras.merge('vae', new Map(), none), none);
+  assert.throws(
+    () => loras.merge('unet', new Map(), none),
+    fails('WEIGHTS_MISMATCH', /not for this model/),
+  );
   await assert.rejects(
-    new Loras((part) => part !== 'text_encoder', undefined).open([request]),
+    new Loras((part) => part !== 'text_encoder').wear(await open(), new Map()),
     fails('WEIGHTS_MISMATCH', /does not have/),
   );
   await assert.rejects(
-    loras.open([{ ...request, file: { kind: 'url', url: 'http://x.test/folder/' } }]),
+    open({ kind: 'url', url: 'http://x.test/folder/' }),
     fails('INVALID_OPTION', /is one file/),
   );
 });

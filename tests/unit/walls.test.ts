@@ -28,6 +28,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'backends/wasm': ['graph', 'backends/backend', 'wasm'],
   'backends/webgpu': ['graph', 'backends/backend', 'kernels'],
   weights: ['graph', 'models', 'backends/backend'],
+  formats: ['weights', 'graph', 'backends/backend', 'tokenizer'],
   cache: ['weights'],
   pipeline: ['models', 'samplers', 'random', 'tokenizer', 'graph', 'backends/backend'],
   // The page: the handle and what it needs, and of the worker's room only its outer half.
@@ -37,6 +38,15 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     ...['worker/page', 'pipeline', 'weights', 'cache', 'tokenizer', 'graph'],
     ...['backends/backend', 'backends/wasm', 'backends/webgpu'],
   ],
+  // The one place that brings the formats along instead of fetching them.
+  'worker/inline': ['formats', 'weights'],
+};
+
+/** Of which rooms each names types; those of the engines' interface and of the graph all may. */
+const TYPES_FOR: Record<string, readonly string[]> = {
+  formats: ['pipeline', 'cache', 'tokenizer'],
+  weights: ['formats'],
+  'worker/inside': ['formats'],
 };
 
 /** Of sdk/worker: what runs on the page, or on both sides. */
@@ -45,6 +55,7 @@ const WORKER_PAGE = [
 ];
 
 function roomOf(path: string): string {
+  if (path === 'sdk/worker/inline/formats.ts') return 'worker/inline';
   if (path.startsWith('wasm/')) return 'wasm';
   if (path.startsWith('kernels/')) return 'kernels';
   const [, first, second] = path.replace(/\.ts$/, '').split('/');
@@ -94,9 +105,8 @@ test('rooms import only those that they may', () => {
     if (room === 'leaf') return true;
     const allowed = MAY_IMPORT[room];
     assert.ok(allowed, `${from} is in no known room`);
-    // The interface of the engines and the tables of the models are types to most who name them.
-    if (typeOnly && ['backends/backend', 'graph'].includes(other)) return false;
-    return !allowed.includes(other);
+    const types = typeOnly ? ['backends/backend', 'graph', ...(TYPES_FOR[room] ?? [])] : [];
+    return ![...allowed, ...types].includes(other);
   });
   assert.deepEqual(
     broken.map(({ from, to }) => `${from} imports ${to}`),
@@ -104,20 +114,29 @@ test('rooms import only those that they may', () => {
   );
 });
 
-test('the page never reaches the code behind the worker', () => {
-  const code = new Map<string, string[]>();
-  for (const { from, to, typeOnly } of imports)
-    if (!typeOnly) code.set(from, [...(code.get(from) ?? []), to]);
+/** The rooms whose code comes along with a file. */
+function roomsBehind(entry: string): string[] {
   const reached = new Set<string>();
   const visit = (path: string): void => {
     if (reached.has(path)) return;
     reached.add(path);
-    for (const next of code.get(path) ?? []) visit(next);
+    for (const { from, to, typeOnly } of imports) if (from === path && !typeOnly) visit(to);
   };
-  visit('sdk/index.ts');
-  const rooms = new Set([...reached].map(roomOf));
+  visit(entry);
+  return [...new Set([...reached].map(roomOf))].sort();
+}
+
+test('the page never reaches the code behind the worker', () => {
   // The cache alone: listing and deleting stored models needs no worker.
-  assert.deepEqual([...rooms].sort(), ['cache', 'leaf', 'page', 'worker/page']);
+  assert.deepEqual(roomsBehind('sdk/index.ts'), ['cache', 'leaf', 'page', 'worker/page']);
+});
+
+test('the worker never reaches the formats, nor they what makes pictures', () => {
+  const inWorker = roomsBehind('sdk/worker/worker.ts');
+  assert.ok(inWorker.includes('pipeline') && !inWorker.includes('formats'), inWorker.join());
+  assert.deepEqual(roomsBehind('sdk/formats/index.ts'), [
+    ...['backends/backend', 'formats', 'graph', 'leaf', 'tokenizer', 'weights'],
+  ]);
 });
 
 test('no two files import each other, however far around', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SDError } from '../../sdk/errors.ts';
-import { checkTensors } from '../../sdk/weights/check.ts';
+import { checkTensors } from '../../sdk/formats/names/check.ts';
 import type { TensorInfo } from '../../sdk/weights/tensor.ts';
 
 const table = new Map([

@@ -6,6 +6,7 @@ import { openDiffusersFolder } from '../../sdk/weights/folder.ts';
 import type { TensorReader } from '../../sdk/weights/tensor.ts';
 import { BadServer } from '../faults/bad-server.ts';
 import { f32, fails, readOne, writeSafetensors } from './weights-helpers.ts';
+import { formats } from '../support/formats.ts';
 
 const text = (value: unknown): Uint8Array<ArrayBuffer> =>
   new TextEncoder().encode(typeof value === 'string' ? value : JSON.stringify(value));
@@ -41,7 +42,7 @@ async function values(reader: TensorReader): Promise<Record<string, number>> {
 }
 
 async function checkFolder(files: ModelFiles): Promise<void> {
-  const it = await openDiffusersFolder(files);
+  const it = await openDiffusersFolder(files, { formats });
   assert.deepEqual([...it.components.keys()], ['scheduler', 'text_encoder', 'unet']);
   assert.deepEqual(await it.config('scheduler'), { beta_start: 0.00085 });
   assert.deepEqual(await it.config('unet'), { in_channels: 4 });
@@ -52,7 +53,7 @@ async function checkFolder(files: ModelFiles): Promise<void> {
   assert.deepEqual(await values(await it.tensors('text_encoder')), { y: 3 });
   await assert.rejects(it.tensors('vae'), fails('MISSING_FILE', /no weights vae\//));
 
-  const half = await openDiffusersFolder(files, { variant: 'fp16' });
+  const half = await openDiffusersFolder(files, { formats, variant: 'fp16' });
   assert.deepEqual(await values(await half.tensors('unet')), { x: 2 });
   assert.deepEqual(await values(await half.tensors('text_encoder')), { y: 3 });
 }
@@ -113,7 +114,7 @@ test('sharded weights, with the variant in either place', async () => {
       c: 'm-00002-of-00002.safetensors',
     };
     files.set(`unet/${index}`, text({ metadata: { total_size: 12 }, weight_map: map }));
-    const it = await openDiffusersFolder(new MapFiles(files), { variant });
+    const it = await openDiffusersFolder(new MapFiles(files), { formats, variant });
     const reader = await it.tensors('unet');
     assert.deepEqual(await values(reader), { b: 2, a: 1, c: 3 });
     assert.deepEqual([...reader.names()].sort(), ['a', 'b', 'c']);
@@ -124,7 +125,7 @@ test('sharded weights, with the variant in either place', async () => {
       const broken: Record<string, unknown> = { ...map };
       change(broken);
       files.set(`unet/${index}`, text({ weight_map: broken }));
-      return (await openDiffusersFolder(new MapFiles(files), { variant })).tensors('unet');
+      return (await openDiffusersFolder(new MapFiles(files), { formats, variant })).tensors('unet');
     };
     await assert.rejects(
       bad((m) => (m.d = 'm-00002-of-00002.safetensors')),
@@ -153,7 +154,7 @@ test('an empty folder and broken indexes say what is wrong', async () => {
   const open = (index?: string, options = {}): Promise<unknown> =>
     openDiffusersFolder(
       new MapFiles(new Map(index === undefined ? [] : [['model_index.json', text(index)]])),
-      options,
+      { formats, ...options },
     );
   await assert.rejects(open(), fails('MISSING_FILE', /model_index\.json is missing/));
   await assert.rejects(open('{'), fails('INVALID_FILE', /not valid JSON/));

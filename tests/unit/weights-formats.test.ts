@@ -6,12 +6,13 @@ import type { ParameterTable } from '../../sdk/weights/check.ts';
 import { toFloat16, toFloat32 } from '../../sdk/weights/dtype.ts';
 import { MapFiles } from '../../sdk/weights/files.ts';
 import { openDiffusersFolder, openWeights } from '../../sdk/weights/folder.ts';
-import { resolveNames, type PartKind } from '../../sdk/weights/names/resolve.ts';
+import { resolveNames, type PartKind } from '../../sdk/formats/names/resolve.ts';
 import { openTensors } from '../../sdk/weights/open.ts';
 import { MemorySource } from '../../sdk/weights/source.ts';
 import { isWeightDType, type TensorReader } from '../../sdk/weights/tensor.ts';
-import { TorchReader } from '../../sdk/weights/torch/reader.ts';
+import { TorchReader } from '../../sdk/formats/torch/reader.ts';
 import { fails } from './weights-helpers.ts';
+import { formats } from '../support/formats.ts';
 
 const root = new URL('../fixtures/checkpoints/', import.meta.url);
 function fixture(path: string): Uint8Array<ArrayBuffer> {
@@ -24,7 +25,7 @@ function fixtureFolder(folder: string): MapFiles {
   return new MapFiles(files);
 }
 const openFile = (path: string): Promise<TensorReader> =>
-  openTensors(new MemorySource(fixture(path), path));
+  openTensors(new MemorySource(fixture(path), path), formats);
 
 async function values(reader: TensorReader): Promise<Map<string, Float32Array>> {
   const out = new Map<string, Float32Array>();
@@ -49,7 +50,7 @@ const parts: [string, PartKind][] = [
 ];
 const truth = new Map<string, Map<string, Float32Array>>();
 const tables = new Map<string, ParameterTable>();
-const folder = await openDiffusersFolder(fixtureFolder('diffusers'));
+const folder = await openDiffusersFolder(fixtureFolder('diffusers'), { formats });
 for (const [part] of parts) {
   const reader = await folder.tensors(part);
   truth.set(part, await values(reader));
@@ -73,9 +74,12 @@ const same = (a: Map<string, Float32Array>, b: Map<string, Float32Array>): void 
 
 for (const [part, kind] of parts) {
   test(`${part}: f16 and bf16 folders hold the f32 weights, rounded`, async () => {
-    const f16 = await openDiffusersFolder(fixtureFolder('diffusers'), { variant: 'fp16' });
+    const f16 = await openDiffusersFolder(fixtureFolder('diffusers'), { formats, variant: 'fp16' });
     same(await values(await f16.tensors(part)), half(truth.get(part)!));
-    const bf16 = await openDiffusersFolder(fixtureFolder('diffusers'), { variant: 'bf16' });
+    const bf16 = await openDiffusersFolder(fixtureFolder('diffusers'), {
+      formats,
+      variant: 'bf16',
+    });
     for (const [name, v] of await values(await bf16.tensors(part)))
       v.forEach((x, i) => {
         const exact = truth.get(part)!.get(name)![i];
@@ -104,13 +108,19 @@ for (const [part, kind] of parts) {
 }
 
 test('sharded safetensors and a .bin hold the same weights', async () => {
-  same(await values(await openWeights(fixtureFolder('sharded'), 'unet')), truth.get('unet')!);
-  same(await values(await openWeights(fixtureFolder('bin'), 'unet')), truth.get('unet')!);
+  same(
+    await values(await openWeights(fixtureFolder('sharded'), 'unet', { formats })),
+    truth.get('unet')!,
+  );
+  same(
+    await values(await openWeights(fixtureFolder('bin'), 'unet', { formats })),
+    truth.get('unet')!,
+  );
 });
 
 test('a checkpoint tells its count of steps', async () => {
   const reader = await TorchReader.open(new MemorySource(fixture('checkpoint.ckpt')));
-  assert.equal(reader.numbers.get('global_step'), 470000);
+  assert.equal(reader.metadata.get('global_step'), '470000');
   assert.ok(![...reader.names()].some((name) => name.includes('optimizer')));
 });
 
@@ -138,7 +148,7 @@ for (const file of ['views.pt', 'views-legacy.pt'])
 
 test('files that are no weights are told apart', async () => {
   const open = (bytes: Uint8Array): Promise<TensorReader> =>
-    openTensors(new MemorySource(bytes, 'x'));
+    openTensors(new MemorySource(bytes, 'x'), formats);
   const text = (s: string): Uint8Array => new TextEncoder().encode(s.padEnd(64));
   await assert.rejects(open(text('GGUF')), fails('UNSUPPORTED_FORMAT', /GGUF/));
   await assert.rejects(open(text('<!doctype html>')), fails('INVALID_FILE', /web page/));

@@ -3,12 +3,13 @@ import { test } from 'node:test';
 import { SDError } from '../../sdk/errors.ts';
 import { openTensors } from '../../sdk/weights/open.ts';
 import { MemorySource } from '../../sdk/weights/source.ts';
-import { PickleEnds, unpickle, type PickleHooks } from '../../sdk/weights/torch/pickle.ts';
-import { PyStub, type PyValue } from '../../sdk/weights/torch/python.ts';
-import { torchHooks } from '../../sdk/weights/torch/tensors.ts';
-import { TorchReader } from '../../sdk/weights/torch/reader.ts';
+import { PickleEnds, unpickle, type PickleHooks } from '../../sdk/formats/torch/pickle.ts';
+import { PyStub, type PyValue } from '../../sdk/formats/torch/python.ts';
+import { torchHooks } from '../../sdk/formats/torch/tensors.ts';
+import { TorchReader } from '../../sdk/formats/torch/reader.ts';
 import { fails, readOne } from './weights-helpers.ts';
 import { pickleOf, storage, tensorCall, writeZip, type ZipMember } from './weights-torch-writer.ts';
+import { formats } from '../support/formats.ts';
 
 const bytes = (...codes: number[]): Uint8Array => Uint8Array.from(codes);
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
@@ -77,7 +78,8 @@ function checkpoint(args: Parameters<typeof tensorCall>[0], data = new Uint8Arra
     { name: 'archive/data/0', data },
   ]);
 }
-const open = (file: Uint8Array): Promise<unknown> => openTensors(new MemorySource(file, 'x.ckpt'));
+const open = (file: Uint8Array): Promise<unknown> =>
+  openTensors(new MemorySource(file, 'x.ckpt'), formats);
 
 test('a sound checkpoint opens (so that the refusals below mean something)', async () => {
   const file = checkpoint({ storage: storage('0', 4), offset: 0, shape: [2, 2], strides: [2, 1] });

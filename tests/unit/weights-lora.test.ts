@@ -11,19 +11,21 @@ import {
   parseLora,
   type Lora,
   type LoraUse,
-} from '../../sdk/weights/lora.ts';
-import { loraNames, type LoraPart, type LoraTables } from '../../sdk/weights/lora-names.ts';
+} from '../../sdk/formats/lora.ts';
+import { loraNames, type LoraPart, type LoraTables } from '../../sdk/formats/lora-names.ts';
 import { openTensors } from '../../sdk/weights/open.ts';
 import { unpackTensor } from '../../sdk/weights/pack.ts';
 import { SafetensorsReader } from '../../sdk/weights/safetensors-reader.ts';
 import { MemorySource } from '../../sdk/weights/source.ts';
 import type { RawTensor, TensorReader } from '../../sdk/weights/tensor.ts';
-import { parseTextualInversion } from '../../sdk/weights/textual-inversion.ts';
+import { parseTextualInversion } from '../../sdk/formats/textual-inversion.ts';
 import { fails } from './weights-helpers.ts';
+import { formats } from '../support/formats.ts';
 
 const read = (path: string): Uint8Array<ArrayBuffer> =>
   new Uint8Array(gunzipSync(readFileSync(new URL(`../fixtures/${path}.gz`, import.meta.url))));
-const open = (path: string): Promise<TensorReader> => openTensors(new MemorySource(read(path)));
+const open = (path: string): Promise<TensorReader> =>
+  openTensors(new MemorySource(read(path)), formats);
 const json = (path: string): unknown => JSON.parse(new TextDecoder().decode(read(path)));
 
 async function all(reader: TensorReader): Promise<RawTensor[]> {

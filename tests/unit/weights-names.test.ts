@@ -11,11 +11,11 @@ import {
   traceVaeDecoder,
   traceVaeEncoder,
 } from '../../sdk/models/index.ts';
-import { builtInConfigs, type ModelConfigs } from '../../sdk/weights/names/configs.ts';
-import { detectFamily, type Family } from '../../sdk/weights/names/detect.ts';
-import { resolveNames } from '../../sdk/weights/names/resolve.ts';
-import { ldmUNetName, unetLayout } from '../../sdk/weights/names/unet.ts';
-import { ldmVaeOrigin } from '../../sdk/weights/names/vae.ts';
+import { builtInConfigs, type ModelConfigs } from '../../sdk/formats/names/configs.ts';
+import { detectFamily, type Family } from '../../sdk/formats/names/detect.ts';
+import { resolveNames } from '../../sdk/formats/names/resolve.ts';
+import { ldmUNetName, unetLayout } from '../../sdk/formats/names/unet.ts';
+import { ldmVaeOrigin } from '../../sdk/formats/names/vae.ts';
 import type { ParameterTable } from '../../sdk/weights/check.ts';
 import type { TensorInfo, TensorReader } from '../../sdk/weights/tensor.ts';
 import { fails, readOne } from './weights-helpers.ts';
@@ -246,7 +246,8 @@ for (const [what, family, model, texts] of checkpoints)
 
 test('the SD 2 base count of steps means epsilon; SDXL files say v_pred and ztsnr', () => {
   const sd2 = headerOnly(singleFile('sd21', []));
-  assert.equal(detectFamily(sd2, 875000).predictionType, 'epsilon');
+  const metadata = new Map([['global_step', '875000']]);
+  assert.equal(detectFamily({ ...sd2, metadata }).predictionType, 'epsilon');
   const xl = singleFile('sdxl', []);
   xl.set('v_pred', []).set('ztsnr', []);
   const detected = detectFamily(headerOnly(xl));

@@ -1,5 +1,5 @@
 import { SDError } from '../../errors.ts';
-import type { TensorReader } from '../tensor.ts';
+import type { TensorReader } from '../../weights/tensor.ts';
 
 /**
  * The tiny autoencoder as its author saves it (madebyollin/taesd): two plain `nn.Sequential`s, each in

@@ -1,19 +1,20 @@
 import { SDError } from '../errors.ts';
-import type { Checkpoint, Remember } from './checkpoint.ts';
+import { convertOpenAIVocabulary } from '../tokenizer/vocabulary.ts';
+import type { Checkpoint, Remember } from '../weights/checkpoint.ts';
 import { builtInConfigs, type ModelConfigs } from './names/configs.ts';
 import { detectFamily, type Detected, type PredictionType } from './names/detect.ts';
-import { openTensors } from './open.ts';
-import type { ByteSource } from './source.ts';
-import type { TensorReader } from './tensor.ts';
-import { TorchReader } from './torch/reader.ts';
+import type { TensorReader } from '../weights/tensor.ts';
 
 export interface SingleFileOptions {
+  /** For messages. */
+  readonly name: string;
+  /** Opens the file. */
+  readonly tensors: () => Promise<TensorReader>;
   /** Overrules what the file seems to predict; SD 2.x files do not say. */
   readonly predictionType?: PredictionType;
-  /** CLIP's vocabulary, which single files lack: the texts of `vocab.json` and `merges.txt`. */
-  readonly vocabulary: () => Promise<{ readonly vocab: string; readonly merges: string }>;
-  readonly remember?: Remember;
-  readonly signal?: AbortSignal;
+  /** CLIP's vocabulary, which single files lack, as OpenAI published it. */
+  readonly merges: () => Promise<string>;
+  readonly remember: Remember;
 }
 
 /**
@@ -21,14 +22,13 @@ export interface SingleFileOptions {
  * text encoders. Its configs are those of its family, found from its tensors.
  * @throws SDError UNSUPPORTED_FORMAT for other models; INVALID_FILE; whatever the source throws.
  */
-export async function openSingleFile(
-  source: ByteSource,
-  options: SingleFileOptions,
-): Promise<Checkpoint> {
-  const { predictionType, signal, remember = (_, load) => load() } = options;
+export async function openSingleFile(options: SingleFileOptions): Promise<Checkpoint> {
+  const { name, predictionType } = options;
   let opened: Promise<TensorReader> | undefined;
-  const reader = (): Promise<TensorReader> => (opened ??= openTensors(source, signal));
-  const known = await remember('detected.json', async () => JSON.stringify(detect(await reader())));
+  const tensors = (): Promise<TensorReader> => (opened ??= options.tensors());
+  const known = await options.remember('detected.json', async () =>
+    JSON.stringify(detectFamily(await tensors())),
+  );
   const detected = JSON.parse(known!) as Detected;
   const configs = builtInConfigs({
     ...detected,
@@ -39,33 +39,27 @@ export async function openSingleFile(
     const tokenizer = configs.tokenizers.get(folder as 'tokenizer');
     if (!tokenizer) return undefined;
     if (file === 'tokenizer_config.json') return JSON.stringify(tokenizer);
-    if (file === 'vocab.json') return (await options.vocabulary()).vocab;
-    if (file === 'merges.txt') return (await options.vocabulary()).merges;
-    return undefined;
+    const text = { 'vocab.json': 'vocab', 'merges.txt': 'merges' } as const;
+    const key = text[file as keyof typeof text];
+    return key && convertOpenAIVocabulary(await options.merges())[key];
   };
   return {
-    name: source.name,
+    name,
     modelIndex: configs.modelIndex,
     components: new Set([
       ...['unet', 'vae', 'scheduler'],
       ...configs.textEncoders.keys(),
       ...configs.tokenizers.keys(),
     ]),
-    config: async (component) => configOf(configs, component, source.name),
+    config: async (component) => configOf(configs, component, name),
     optionalText,
     text: async (path) => {
       const text = await optionalText(path);
-      if (text === undefined)
-        throw new SDError('MISSING_FILE', `${path} is not part of ${source.name}.`);
+      if (text === undefined) throw new SDError('MISSING_FILE', `${path} is not part of ${name}.`);
       return text;
     },
-    tensors: reader,
+    tensors,
   };
-}
-
-function detect(reader: TensorReader): Detected {
-  const step = reader instanceof TorchReader ? reader.numbers.get('global_step') : undefined;
-  return detectFamily(reader, step);
 }
 
 function configOf(

@@ -1,5 +1,5 @@
 import { SDError } from '../../errors.ts';
-import { uint64, type ByteSource } from '../source.ts';
+import { uint64, type ByteSource } from '../../weights/source.ts';
 
 /** A stored (uncompressed) member of a zip file; offsets in the file, in bytes. */
 export interface ZipEntry {

@@ -1,6 +1,6 @@
 import { SDError } from '../errors.ts';
-import { toFloat32 } from './dtype.ts';
-import { isWeightDType, type RawTensor } from './tensor.ts';
+import { toFloat32 } from '../weights/dtype.ts';
+import { isWeightDType, type RawTensor } from '../weights/tensor.ts';
 
 /** Vectors of one text encoder, `[count, dim]`. */
 export interface EmbeddingVectors {

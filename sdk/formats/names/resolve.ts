@@ -1,6 +1,7 @@
 import { SDError } from '../../errors.ts';
-import { checkTensors, isIgnorable, type ParameterTable } from '../check.ts';
-import type { TensorInfo, TensorReader } from '../tensor.ts';
+import { isIgnorable, type ParameterTable } from '../../weights/check.ts';
+import type { TensorInfo, TensorReader } from '../../weights/tensor.ts';
+import { checkTensors } from './check.ts';
 import { openClipOrigin } from './open-clip.ts';
 import { renamed, type Origin } from './origin.ts';
 import { taesdName } from './taesd.ts';

@@ -1,6 +1,6 @@
 import type { SDError } from '../../errors.ts';
 import { sizeOf } from '../../graph/tensor.ts';
-import { DTYPE_BITS, type DType } from '../tensor.ts';
+import { DTYPE_BITS, type DType } from '../../weights/tensor.ts';
 import type { PickleHooks } from './pickle.ts';
 import { PyExternal, PyGlobal, PyStub, PyTuple, type PyValue } from './python.ts';
 import { notTorch } from './zip.ts';
@@ -164,13 +164,13 @@ const MAX_DEPTH = 4;
  */
 export function namedTensors(root: PyValue): {
   tensors: Map<string, TensorRef>;
-  numbers: Map<string, number>;
+  numbers: Map<string, string>;
 } {
   let top = root;
-  const numbers = new Map<string, number>();
+  const numbers = new Map<string, string>();
   for (let nested = 0; nested < 2 && top instanceof Map; nested++) {
     for (const [key, value] of top)
-      if (typeof key === 'string' && typeof value === 'number') numbers.set(key, value);
+      if (typeof key === 'string' && typeof value === 'number') numbers.set(key, String(value));
     const inner = top.get('state_dict');
     if (!(inner instanceof Map)) break;
     top = inner;

@@ -1,10 +1,10 @@
 import type { PackedParam } from '../backends/backend.ts';
 import { SDError } from '../errors.ts';
 import { sizeOf } from '../graph/tensor.ts';
-import { toFloat32 } from './dtype.ts';
+import { toFloat32 } from '../weights/dtype.ts';
 import { loraNames, type LoraPart, type LoraTables, type LoraTarget } from './lora-names.ts';
-import { packTensor, unpackTensor } from './pack.ts';
-import { isWeightDType, type RawTensor } from './tensor.ts';
+import { packTensor, unpackTensor } from '../weights/pack.ts';
+import { isWeightDType, type RawTensor } from '../weights/tensor.ts';
 
 /** The change of one weight: `scale · up · down`. */
 interface LoraDelta {

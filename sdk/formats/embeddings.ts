@@ -1,13 +1,11 @@
 import type { PackedParam } from '../backends/backend.ts';
-import type { ModelCache } from '../cache/index.ts';
 import { SDError } from '../errors.ts';
 import type { Param } from '../graph/index.ts';
 import type { ModelSource } from '../pipeline/model-source.ts';
 import { float32ToFloat16 } from '../small-floats.ts';
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
-import { parseTextualInversion, type EmbeddingVectors } from '../weights/textual-inversion.ts';
-import type { EmbeddingRequest } from './protocol.ts';
-import { readTensorFile } from './tensor-file.ts';
+import { readTensorFile, type TensorFile } from './tensor-file.ts';
+import { parseTextualInversion, type EmbeddingVectors } from './textual-inversion.ts';
 
 type TextPart = 'text_encoder' | 'text_encoder_2';
 
@@ -21,16 +19,14 @@ const TABLE = 'text_model.embeddings.token_embedding.weight';
 const TOKENIZERS = { text_encoder: 'tokenizer', text_encoder_2: 'tokenizer_2' } as const;
 
 /** Reads embedding files; a word that neither the caller nor the file gives is the file's name. */
-export async function openEmbeddings(
-  requests: readonly EmbeddingRequest[],
-  cache: ModelCache | undefined,
+export async function readEmbeddings(
+  wanted: readonly { readonly file: TensorFile; readonly token: string | undefined }[],
   signal?: AbortSignal,
 ): Promise<Embedding[]> {
   const embeddings: Embedding[] = [];
-  for (const { file, token } of requests) {
-    const { name, tensors } = await readTensorFile(file, 'textual inversion', cache, signal);
-    const parsed = parseTextualInversion(tensors);
-    const stem = name
+  for (const { file, token } of wanted) {
+    const parsed = parseTextualInversion((await readTensorFile(file, signal)).tensors);
+    const stem = file.name
       .split(/[?#]/)[0]
       .split('/')
       .pop()!
@@ -46,7 +42,6 @@ export async function openEmbeddings(
  * token at the end of the vocabulary, and a row at the end of the token embedding.
  */
 export function withEmbeddings(source: ModelSource, embeddings: readonly Embedding[]): ModelSource {
-  if (embeddings.length === 0) return source;
   const parts = new Map<TextPart, Promise<Extended>>();
   const extended = (part: TextPart): Promise<Extended> => {
     const known = parts.get(part) ?? extend(source, part, embeddings);

@@ -1,5 +1,5 @@
 import { SDError } from '../../errors.ts';
-import type { TensorReader } from '../tensor.ts';
+import type { TensorReader } from '../../weights/tensor.ts';
 
 /** Families of models that are built here. */
 export type Family = 'sd1' | 'sd2' | 'sdxl' | 'sdxl-refiner';
@@ -34,10 +34,9 @@ const OTHERS: readonly [RegExp, string][] = [
  * SD 2.x files do not say what they predict: v, unless the checkpoint counts the 875 000 steps of
  * the base model (safetensors files do not carry the count: overrule it there).
  *
- * @param globalStep of a torch checkpoint.
  * @throws SDError UNSUPPORTED_FORMAT for other models, by name.
  */
-export function detectFamily(reader: TensorReader, globalStep?: number): Detected {
+export function detectFamily(reader: TensorReader): Detected {
   for (const name of reader.names())
     for (const [pattern, what] of OTHERS)
       if (pattern.test(name)) throw new SDError('UNSUPPORTED_FORMAT', `This file is ${what}.`);
@@ -52,7 +51,7 @@ export function detectFamily(reader: TensorReader, globalStep?: number): Detecte
   const has = (name: string): boolean => reader.info(name) !== undefined;
   const family = familyOf(reader);
   const says = family === 'sdxl' && has('v_pred');
-  const isV = family === 'sd2' ? globalStep !== 875000 : says;
+  const isV = family === 'sd2' ? reader.metadata?.get('global_step') !== '875000' : says;
   return {
     family,
     inChannels,

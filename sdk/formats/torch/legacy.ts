@@ -1,6 +1,6 @@
 import { SDError } from '../../errors.ts';
-import type { ByteSource } from '../source.ts';
-import { DTYPE_BITS } from '../tensor.ts';
+import type { ByteSource } from '../../weights/source.ts';
+import { DTYPE_BITS } from '../../weights/tensor.ts';
 import { PickleEnds, unpickle, type PickleHooks } from './pickle.ts';
 import { PyExternal, type PyValue } from './python.ts';
 import type { StoragePlace } from './reader.ts';

@@ -1,15 +1,15 @@
 import { SDError } from '../../errors.ts';
 import { sizeOf } from '../../graph/tensor.ts';
-import { readTensor } from '../half.ts';
-import { noTensor } from '../safetensors-reader.ts';
-import { Cursor, type ByteSource } from '../source.ts';
+import { readTensor } from '../../weights/half.ts';
+import { noTensor } from '../../weights/safetensors-reader.ts';
+import { Cursor, type ByteSource } from '../../weights/source.ts';
 import {
   DTYPE_BITS,
   type RawTensor,
   type ReadOptions,
   type TensorInfo,
   type TensorReader,
-} from '../tensor.ts';
+} from '../../weights/tensor.ts';
 import { openLegacy } from './legacy.ts';
 import { unpickle, PickleEnds } from './pickle.ts';
 import { invalid, namedTensors, torchHooks, type TensorRef } from './tensors.ts';
@@ -32,7 +32,7 @@ export class TorchReader implements TensorReader {
   readonly #tensors: ReadonlyMap<string, TensorRef>;
   readonly #places: ReadonlyMap<string, StoragePlace>;
   /** Numbers at the top of the checkpoint, such as `global_step`. */
-  readonly numbers: ReadonlyMap<string, number>;
+  readonly metadata: ReadonlyMap<string, string>;
 
   private constructor(
     source: ByteSource,
@@ -44,7 +44,7 @@ export class TorchReader implements TensorReader {
     this.#fileSize = fileSize;
     this.#tensors = root.tensors;
     this.#places = places;
-    this.numbers = root.numbers;
+    this.metadata = root.numbers;
     for (const [name, { storage }] of root.tensors) {
       const place = places.get(storage.key);
       const bits = storage.dtype === undefined ? 8 : DTYPE_BITS.get(storage.dtype)!;

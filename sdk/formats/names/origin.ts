@@ -1,7 +1,7 @@
 import { SDError } from '../../errors.ts';
 import { sizeOf } from '../../graph/tensor.ts';
-import { DTYPE_BITS, grouped } from '../tensor.ts';
-import type { RawTensor, ReadOptions, TensorInfo, TensorReader } from '../tensor.ts';
+import { DTYPE_BITS, grouped } from '../../weights/tensor.ts';
+import type { RawTensor, ReadOptions, TensorInfo, TensorReader } from '../../weights/tensor.ts';
 
 /** Where a parameter comes from, and what must be done to get it. */
 export interface Origin {
