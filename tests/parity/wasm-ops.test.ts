@@ -255,6 +255,8 @@ for (const [batch, n, m, heads, dim, causal] of [
   [1, 64, 300, 2, 160, false],
   [1, 70, 70, 1, 512, false],
   [1, 250, 250, 1, 10, false],
+  [1, 33, 50, 8, 20, false],
+  ...[1, 2, 3, 6, 7, 8, 9, 11].map((dim) => [1, 10, 20, 2, dim, false] as const),
 ] as const)
   CASES[`attention ${batch}×${n}×${m}, ${heads} heads of ${dim}${causal ? ', causal' : ''}`] = {
     graph: build((g) =>
@@ -269,6 +271,27 @@ for (const [batch, n, m, heads, dim, causal] of [
     // Wide heads make large scores, whose own rounding would show.
     spread: dim > 80 ? 1 : 2,
   };
+
+// Softmax moves what it takes off the scores only when they come to lie far from zero. Small whole numbers,
+// so that the scores themselves are exact: a key's are `height` times its first number.
+for (const [name, height] of [
+  ['rise', (key: number) => key / 5],
+  ['fall', (key: number) => -key / 5],
+  ['lie far below zero', (key: number) => (key % 7) - 100],
+  ['lie far above zero', (key: number) => 100 - (key % 7)],
+  ['leap up at the end', (key: number) => (key === 449 ? 100 : -(key % 5))],
+] as const)
+  for (const causal of [false, true])
+    CASES[`attention whose scores ${name}${causal ? ', causal' : ''}`] = {
+      graph: build((g) => {
+        const [q, k, v] = ['q', 'k', 'v'].map((input) => g.input(input, [1, 450, 16]));
+        return attention(q, k, v, 1, { causal });
+      }),
+      fixed: {
+        q: Float32Array.from({ length: 450 * 16 }, (_, i) => (i % 16 ? 0 : 1 + ((i >> 4) % 3))),
+        k: Float32Array.from({ length: 450 * 16 }, (_, i) => (i % 16 ? 0 : 2 * height(i >> 4))),
+      },
+    };
 
 for (const fn of FUNCTIONS)
   CASES[`${fn} alone`] = { graph: build((g) => activate(g.input('x', [1, 33, 7]), fn)), spread: 6 };

@@ -7,9 +7,11 @@ import {
 } from './layout';
 import { at, exp2, EXP2, loadPart } from './math';
 import { interleavePanel, interleaveRows, spreadPanel } from './pack';
-import { BLOCK, MR, ROW, tile } from './tile';
+import { BLOCK, MR, ROW, tile, tileOfFour } from './tile';
 
 const LEAST: f32 = -1e30;
+/** So far from zero the largest score may lie: sums of 2^32 are as exact as sums of 1. */
+const SLACK: f32 = 32;
 
 // @ts-ignore: decorator
 @inline
@@ -17,8 +19,21 @@ function blocksOf(n: i32): i32 {
   return (n + MR - 1) / MR;
 }
 
+/** Of the rows of values, how many blocks have four; the others have six. As few rows as can be are empty. */
+function fours(d: i32): i32 {
+  const blocks = (d + 3) >> 2;
+  return MR == 4 ? blocks : min(blocks, (6 - ((d + 1) & ~1) % 6) % 6 >> 1);
+}
+
+// @ts-ignore: decorator
+@inline
+function sixes(d: i32, fours: i32): i32 {
+  return MR == 4 ? 0 : (max(0, d - 4 * fours) + 5) / 6;
+}
+
 /**
- * Packs one chunk of keys and values of one head: keys `[m/MR][d][MR]`, values `[d/MR][m][MR]`.
+ * Packs one chunk of keys and values of one head: keys `[m/MR][d][MR]`, values in blocks of six and then
+ * of four rows, `[block][m][6 or 4]`.
  */
 export function packAttentionTile(op: usize, index: i32, scratch: usize): void {
   const chunks = load<i32>(op, CHUNK_TILES);
@@ -27,7 +42,8 @@ export function packAttentionTile(op: usize, index: i32, scratch: usize): void {
   const batch = head / heads;
   const pitch: usize = (heads * d) << 2;
   const offset: usize = <usize>batch * m * pitch + <usize>((head - batch * heads) * d << 2);
-  const keyBlocks = blocksOf(m), dimBlocks = blocksOf(d), padded = keyBlocks * MR;
+  const keyBlocks = blocksOf(m), padded = keyBlocks * MR;
+  const narrow = fours(d), wide = sixes(d, narrow), rows = 6 * wide + 4 * narrow;
   const perChunk = load<i32>(op, KEY_CHUNK) / MR;
   const firstBlock = chunk * perChunk, endBlock = min(firstBlock + perChunk, keyBlocks);
   const table = scratch + SCRATCH_TABLE;
@@ -44,17 +60,24 @@ export function packAttentionTile(op: usize, index: i32, scratch: usize): void {
   }
 
   const values = load<usize>(op, VALUES) + offset;
-  const packed = load<usize>(op, PACKED_VALUES) + <usize>head * (dimBlocks * padded * MR * 4);
+  const packed = load<usize>(op, PACKED_VALUES) + <usize>head * (rows * padded * 4);
   for (let key = firstBlock * MR; key < endBlock * MR; key++) {
-    const from = key < m ? values + <usize>key * pitch : ZEROS;
-    for (let block = 0; block < dimBlocks; block++) {
-      const low = block * MR, part = packed + (<usize>block * padded + key) * (MR * 4);
-      const left = d - low;
-      v128.store(part, left >= 4 ? v128.load(from + (low << 2)) : loadPart(from + (low << 2), left));
-      if (MR == 6) {
-        store<f32>(part, left > 4 ? load<f32>(from + (low << 2), 16) : 0, 16);
-        store<f32>(part, left > 5 ? load<f32>(from + (low << 2), 20) : 0, 20);
-      }
+    let from = key < m ? values + <usize>key * pitch : ZEROS;
+    let left = d, part = packed;
+    for (let block = wide; block > 0; block--) {
+      const to = part + key * 24;
+      v128.store(to, left >= 4 ? v128.load(from) : loadPart(from, left));
+      store<f32>(to, left > 4 ? load<f32>(from, 16) : 0, 16);
+      store<f32>(to, left > 5 ? load<f32>(from, 20) : 0, 20);
+      from += 24;
+      left -= 6;
+      part += padded * 24;
+    }
+    for (let block = narrow; block > 0; block--) {
+      v128.store(part + (key << 4), left >= 4 ? v128.load(from) : loadPart(from, left));
+      from += 16;
+      left -= 4;
+      part += padded << 4;
     }
   }
 }
@@ -70,21 +93,25 @@ export function attentionTile(op: usize, index: i32, scratch: usize): void {
   const offset: usize = <usize>batch * n * pitch + <usize>((head - batch * heads) * d << 2);
   const firstQuery = (index - head * perHead) * load<i32>(op, TILE_QUERIES);
   const panels = (min(load<i32>(op, TILE_QUERIES), n - firstQuery) + 7) >> 3;
-  const keyBlocks = blocksOf(m), dimBlocks = blocksOf(d), padded = keyBlocks * MR;
+  const keyBlocks = blocksOf(m), padded = keyBlocks * MR;
+  const narrow = fours(d), wide = sixes(d, narrow), rows = 6 * wide + 4 * narrow;
   const perChunk = load<i32>(op, KEY_CHUNK) / MR;
-  const keyStep: usize = d * MR * 4, valueStep: usize = padded * MR * 4;
+  const keyStep: usize = d * MR * 4, valueRow: usize = padded * 4;
   const keys = load<usize>(op, PACKED_KEYS) + <usize>head * keyBlocks * keyStep;
-  const values = load<usize>(op, PACKED_VALUES) + <usize>head * dimBlocks * valueStep;
+  const values = load<usize>(op, PACKED_VALUES) + <usize>head * rows * valueRow;
   const causal = load<i32>(op, CAUSAL);
 
-  // Scratch: queries [panel][d][8] in A; scores of one panel in B; per panel in C the running maximum,
-  // the running sum (8 lanes each), and the output [d/MR][MR][8].
+  // Scratch: queries [panel][d][8] in A; scores of one panel in B; per panel in C what is added
+  // to its scores, the running sum (8 lanes each), and the output [rows][8].
   const queryStep: usize = d << 5;
-  const stateStep: usize = 64 + dimBlocks * BLOCK;
+  const stateStep: usize = 64 + (rows << 5);
   const scores = scratch + SCRATCH_B;
   const queries = scratch + SCRATCH_A;
   const states = scratch + SCRATCH_C;
-  for (let p = 0; p < panels; p++) packQueries(op, firstQuery + p * 8, offset, pitch, scratch, queries + p * queryStep);
+  for (let p = 0; p < panels; p++) {
+    packQueries(op, firstQuery + p * 8, offset, pitch, scratch, queries + p * queryStep);
+    memory.fill(states + p * stateStep, 0, stateStep);
+  }
 
   const seen = causal ? min(m, firstQuery + panels * 8) : m;
   const endBlock = blocksOf(seen);
@@ -95,19 +122,26 @@ export function attentionTile(op: usize, index: i32, scratch: usize): void {
       const query = queries + p * queryStep, state = states + p * stateStep;
       let a = keys + first * keyStep, c = scores;
       for (let i = 0; i < blocks; i++) {
-        tile(d, a, query, ZEROS, 0, c, ROW);
+        tile(d, a, query, state, 0, c, ROW);
         a += keyStep;
         c += BLOCK;
       }
       if (firstKey + count > m) hide(scores, m - firstKey, count);
       if (causal) hideLater(scores, firstKey, count, firstQuery + p * 8);
-      softmax(scores, count, state, first == 0, dimBlocks * MR);
-      a = values + firstKey * (MR * 4);
+      settle(scores, count, state, first == 0, rows);
+      softmax(scores, count, state);
+      a = values + firstKey * 24;
       c = state + 64;
-      for (let i = 0; i < dimBlocks; i++) {
-        tile(count, a, scores, first == 0 ? ZEROS : c, first == 0 ? 0 : ROW, c, ROW);
-        a += valueStep;
-        c += BLOCK;
+      for (let i = 0; i < wide; i++) {
+        tile(count, a, scores, c, ROW, c, ROW);
+        a += 6 * valueRow;
+        c += 6 * ROW;
+      }
+      a -= firstKey * 8;
+      for (let i = 0; i < narrow; i++) {
+        tileOfFour(count, a, scores, c, ROW, c, ROW);
+        a += 4 * valueRow;
+        c += 4 * ROW;
       }
     }
   }
@@ -128,11 +162,8 @@ function packQueries(op: usize, query: i32, offset: usize, pitch: usize, scratch
 
 /** Scores of keys past the end. */
 function hide(scores: usize, from: i32, to: i32): void {
-  memoryFill(scores + (from << 5), (to - from) << 3, LEAST);
-}
-
-function memoryFill(to: usize, count: i32, value: f32): void {
-  for (; count > 0; count--, to += 4) store<f32>(to, value);
+  const least = f32x4.splat(LEAST);
+  for (let p = scores + (from << 5), end = scores + (to << 5); p < end; p += 16) v128.store(p, least);
 }
 
 /** Scores of keys later than the query of the lane. */
@@ -147,42 +178,52 @@ function hideLater(scores: usize, firstKey: i32, count: i32, query: i32): void {
   }
 }
 
-/** Scores to 2^(score − maximum), and the state brought to the new maximum. */
-function softmax(scores: usize, count: i32, state: usize, first: bool, dims: i32): void {
+/**
+ * Looks whether scores lie so far from zero that 2^score would be too large, or all of a lane too small.
+ * Most never do, which spares flash attention's subtraction and its scaling of the output.
+ */
+function settle(scores: usize, count: i32, state: usize, first: bool, rows: i32): void {
   const end = scores + (<usize>count << 5);
   let m0 = f32x4.splat(LEAST), m1 = m0;
-  if (!first) {
-    m0 = v128.load(state);
-    m1 = v128.load(state, 16);
-  }
-  const o0 = m0, o1 = m1;
   for (let p = scores; p < end; p += 32) {
     m0 = f32x4.pmax(m0, v128.load(p));
     m1 = f32x4.pmax(m1, v128.load(p, 16));
   }
-  v128.store(state, m0);
-  v128.store(state, m1, 16);
+  const slack = f32x4.splat(SLACK);
+  let isFar = v128.any_true(f32x4.gt(f32x4.pmax(m0, m1), slack));
+  if (first) isFar = isFar || v128.any_true(f32x4.lt(f32x4.pmin(m0, m1), f32x4.neg(slack)));
+  if (!isFar) return;
+  move(scores, end, state, m0, first, rows);
+  move(scores + 16, end, state + 16, m1, first, rows);
+}
+
+/** Takes the maxima of four lanes off their scores, and brings what is summed so far to that. */
+function move(scores: usize, end: usize, state: usize, by: v128, first: bool, rows: i32): void {
+  // What is summed is never made larger.
+  if (!first) by = f32x4.pmax(by, f32x4.splat(0));
+  v128.store(state, f32x4.sub(v128.load(state), by));
+  for (; scores < end; scores += 32) v128.store(scores, f32x4.sub(v128.load(scores), by));
+  if (first) return;
+  const f = exp2(f32x4.neg(by), at(EXP2, 0), at(EXP2, 1), at(EXP2, 2), at(EXP2, 3), at(EXP2, 4), at(EXP2, 5),
+    at(EXP2, 6), at(EXP2, 7));
+  for (; rows >= 0; rows--) {
+    state += 32;
+    v128.store(state, f32x4.mul(v128.load(state), f));
+  }
+}
+
+/** Scores to 2^score, and their sum. */
+function softmax(scores: usize, count: i32, state: usize): void {
   const least = at(EXP2, 0), magic = at(EXP2, 1), p5 = at(EXP2, 2), p4 = at(EXP2, 3);
   const p3 = at(EXP2, 4), p2 = at(EXP2, 5), p1 = at(EXP2, 6), p0 = at(EXP2, 7);
-  let s0 = f32x4.splat(0), s1 = s0;
-  for (let p = scores; p < end; p += 32) {
-    const e0 = exp2(f32x4.sub(v128.load(p), m0), least, magic, p5, p4, p3, p2, p1, p0);
-    const e1 = exp2(f32x4.sub(v128.load(p, 16), m1), least, magic, p5, p4, p3, p2, p1, p0);
-    v128.store(p, e0);
-    v128.store(p, e1, 16);
+  let s0 = v128.load(state, 32), s1 = v128.load(state, 48);
+  for (const end = scores + (<usize>count << 5); scores < end; scores += 32) {
+    const e0 = exp2(v128.load(scores), least, magic, p5, p4, p3, p2, p1, p0);
+    const e1 = exp2(v128.load(scores, 16), least, magic, p5, p4, p3, p2, p1, p0);
+    v128.store(scores, e0);
+    v128.store(scores, e1, 16);
     s0 = f32x4.add(s0, e0);
     s1 = f32x4.add(s1, e1);
-  }
-  if (!first) {
-    const f0 = exp2(f32x4.sub(o0, m0), least, magic, p5, p4, p3, p2, p1, p0);
-    const f1 = exp2(f32x4.sub(o1, m1), least, magic, p5, p4, p3, p2, p1, p0);
-    s0 = f32x4.add(s0, f32x4.mul(v128.load(state, 32), f0));
-    s1 = f32x4.add(s1, f32x4.mul(v128.load(state, 48), f1));
-    let out = state + 64;
-    for (let i = 0; i < dims; i++, out += 32) {
-      v128.store(out, f32x4.mul(v128.load(out), f0));
-      v128.store(out, f32x4.mul(v128.load(out, 16), f1), 16);
-    }
   }
   v128.store(state, s0, 32);
   v128.store(state, s1, 48);

@@ -19,6 +19,12 @@ export function tile(k: i32, a: usize, b: usize, from: usize, step: usize, to: u
   else tile4(k, a, b, from, step, to, pitch);
 }
 
+/** As `tile`, with four rows: a `[k][4]`. */
+export function tileOfFour(k: i32, a: usize, b: usize, from: usize, step: usize, to: usize, pitch: usize): void {
+  if (MR == 4) tile(k, a, b, from, step, to, pitch);
+  else tile4(k, a, b, from, step, to, pitch);
+}
+
 // @ts-ignore: decorator
 @inline
 function tile6(k: i32, a: usize, b: usize, from: usize, step: usize, to: usize, pitch: usize): void {
