@@ -190,7 +190,7 @@ export default [
   code('sdk/index.ts', 'dist/index.js'),
   code('sdk/parameters.ts', 'dist/parameters.js'),
   worker,
-  code('sdk/formats/index.ts', 'dist/formats.js'),
+  code('sdk/formats/register.ts', 'dist/formats.js'),
   inlined('sdk/worker/worker.ts', INLINE_WORKER),
   inlined('sdk/index.ts', 'dist/inline.js'),
   types('sdk/index.ts', 'dist/index.d.ts'),

@@ -1,6 +1,6 @@
 import { SDError } from '../errors.ts';
 import { VERSION } from '../version.ts';
-import type { Formats, LoadFormats } from '../weights/formats.ts';
+import { FORMATS, type Formats, type LoadFormats } from '../weights/formats.ts';
 import { throwIfAborted } from '../weights/source.ts';
 
 /**
@@ -29,11 +29,10 @@ export function formatsAt(url: string): LoadFormats {
 async function load(url: string, failures: number): Promise<Formats> {
   // Browsers may remember, under its whole URL, that a module failed.
   const address = failures > 0 ? `${url}#${failures}` : url;
-  let formats: Formats;
   try {
     // Bundlers are told to leave it: the page resolved the URL, and a worker that they make one plain
     // script of could not be split.
-    formats = (await import(/* webpackIgnore: true */ /* @vite-ignore */ address)) as Formats;
+    await import(/* webpackIgnore: true */ /* @vite-ignore */ address);
   } catch (cause) {
     throw new SDError(
       'NETWORK',
@@ -41,10 +40,11 @@ async function load(url: string, failures: number): Promise<Formats> {
       { cause, retryable: true },
     );
   }
-  if (formats.VERSION !== VERSION)
+  const formats = (globalThis as { [FORMATS]?: Formats })[FORMATS];
+  if (formats?.VERSION !== VERSION)
     throw new SDError(
       'NETWORK',
-      `The worker runs version ${VERSION} and ${url} is version ${formats.VERSION}: clear the cache that serves one of them, or pin both files to one version.`,
+      `The worker runs version ${VERSION} and ${url} is version ${formats?.VERSION}: clear the cache that serves one of them, or pin both files to one version.`,
       { retryable: true },
     );
   return formats;

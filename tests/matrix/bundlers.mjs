@@ -69,7 +69,7 @@ const bundlers = {
   async 'esbuild-copied'(out) {
     const { build } = await import('esbuild');
     await build({ entryPoints: ['app/main.js'], bundle: true, format: 'esm', outdir: out });
-    for (const name of ['worker.js', 'wasm', 'clip-merges.txt'])
+    for (const name of ['worker.js', 'formats.js', 'wasm', 'clip-merges.txt'])
       cpSync(join('node_modules/stable-diffusion-web/dist', name), join(out, name), {
         recursive: true,
       });

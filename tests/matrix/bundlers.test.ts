@@ -1,16 +1,20 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { chromium, type Browser } from 'playwright-core';
 import { listen } from '../../demos/serve.mjs';
 import { findBrowser } from '../find-browser.mjs';
+import { compVisFile } from '../support/compvis.ts';
 import { below, openSite, type Answer, type Site } from '../support/site.ts';
 import { pack, project, run } from './project.ts';
 
-// The packed package in an app of each bundler: every one must draw the very same picture.
+// The packed package in an app of each bundler: every one must draw the very same picture, from a folder and
+// from a single file.
 
 const ISOLATED = {
   'Cross-Origin-Opener-Policy': 'same-origin',
@@ -22,6 +26,9 @@ let folder: string;
 /** Serves the model, with CORS and ranges, as a CDN does. */
 let weights: Server;
 let model: string;
+/** The same model's weights in one file, on a site of its own. */
+let single: string;
+let singles: Site;
 /** The first picture's pixels. */
 let expected: string | undefined;
 
@@ -30,6 +37,15 @@ before(async () => {
   weights = await listen(8400);
   const { port } = weights.address() as AddressInfo;
   model = `http://localhost:${port}/demos/landscapes/model/`;
+  single = join(mkdtempSync(join(tmpdir(), 'sd-single-')), 'landscapes.safetensors');
+  writeFileSync(
+    single,
+    await compVisFile((path) => readFileSync(`demos/landscapes/model/${path}`)),
+  );
+  singles = await openSite(() => ({
+    file: single,
+    headers: { 'Access-Control-Allow-Origin': '*' },
+  }));
   browser = await chromium.launch({
     executablePath: await findBrowser('chromium'),
     args: process.getuid?.() === 0 ? ['--no-sandbox'] : [],
@@ -38,10 +54,13 @@ before(async () => {
 after(async () => {
   await browser.close();
   weights.close();
+  singles.close();
+  rmSync(dirname(single), { recursive: true });
 });
 
 interface Drawing extends Window {
-  readonly drawn: Promise<string>;
+  /** From the folder, and from the single file. */
+  readonly drawn: Promise<readonly [string, string]>;
 }
 
 /** What the page at `address` draws; the files it loaded from its own site that were not there fail. */
@@ -54,14 +73,16 @@ async function draw(address: string): Promise<void> {
     if (ours && response.status() >= 400 && !response.url().endsWith('favicon.ico'))
       missing.push(response.url());
   });
-  await page.goto(`${address}?model=${encodeURIComponent(model)}`);
+  const query = new URLSearchParams({ model, file: `${singles.origin}/landscapes.safetensors` });
+  await page.goto(`${address}?${query}`);
   await page.waitForFunction(() => 'drawn' in window);
-  const picture = await page.evaluate(() => (window as unknown as Drawing).drawn);
+  const [picture, fromFile] = await page.evaluate(() => (window as unknown as Drawing).drawn);
   await page.close();
   assert.deepEqual(missing, []);
   assert.match(picture, /^[\da-f]{64}$/);
   expected ??= picture;
   assert.equal(picture, expected);
+  assert.equal(fromFile, expected);
 }
 
 async function at(answer: (path: string) => Answer | undefined): Promise<void> {

@@ -17,7 +17,9 @@ const write = (name: string, text: string): string => {
   writeFileSync(path, text);
   return pathToFileURL(path).href;
 };
-const SOUND = `export const VERSION = ${JSON.stringify(VERSION)};`;
+const leaves = (version: string): string =>
+  `globalThis[Symbol.for('stable-diffusion-web/formats')] = { VERSION: '${version}' };`;
+const SOUND = leaves(VERSION);
 
 test('it is imported when it is asked for, and once', async () => {
   const counted = `${SOUND} globalThis.imported = (globalThis.imported ?? 0) + 1;`;
@@ -44,7 +46,7 @@ test('a failure says what to do, and the next call tries again', async () => {
 });
 
 test('one of another version is refused until it is replaced', async () => {
-  const url = write('other.mjs', `export const VERSION = '0.0.1';`);
+  const url = write('other.mjs', leaves('0.0.1'));
   const load = formatsAt(url);
   await assert.rejects(load(), fails('NETWORK', /is version 0\.0\.1: clear the cache/));
   write('other.mjs', SOUND);

@@ -51,7 +51,7 @@ test('a server can import the element and the hook, which share the handle with 
   assert.equal(typeof useStableDiffusion, 'function');
   for (const file of ['element', 'react'])
     assert.match(readFileSync(`dist/${file}.js`, 'utf8'), /from\s*["']\.\/index\.js["']/);
-  assert.deepEqual(manifest.sideEffects, ['./dist/element.js']);
+  assert.deepEqual(manifest.sideEffects, ['./dist/element.js', './dist/formats.js']);
 });
 
 test('nothing runs when the package is installed, and it has two dependencies', () => {
