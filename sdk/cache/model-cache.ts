@@ -1,10 +1,14 @@
 import { del, get, keys as storedKeys, promisifyRequest, set } from 'idb-keyval';
-import { ModelList } from './model-list.ts';
+import { failureKind } from './failure.ts';
+import { ModelStorage, TRIES } from './model-storage.ts';
 import { asModelRecord, keyRest, keys, type ModelRecord } from './record.ts';
 import type { FullShard } from './shard-writer.ts';
 
 /** The models in IndexedDB as loads see them: records, shards and texts. */
-export class ModelCache extends ModelList {
+export class ModelCache extends ModelStorage {
+  /** Safari has lost Blobs in several releases; there shards are kept as buffers. */
+  #asBuffers = false;
+
   async record(key: string): Promise<ModelRecord | undefined> {
     return asModelRecord(await this.attempt(() => get(keys.model(key), this.store)));
   }
@@ -36,7 +40,7 @@ export class ModelCache extends ModelList {
   ): Promise<void> {
     const { hash, checksum, blob } = shard;
     const put = async (): Promise<boolean> => {
-      const value = this.asBuffers ? await blob.arrayBuffer() : blob;
+      const value = this.#asBuffers ? await blob.arrayBuffer() : blob;
       return this.store('readwrite', async (store) => {
         const found = asModelRecord(
           await promisifyRequest<unknown>(store.get(keys.model(model.key))),
@@ -55,7 +59,7 @@ export class ModelCache extends ModelList {
         return true;
       });
     };
-    await this.attempt(put, { makeRoomFor: model.key });
+    await this.#write(model.key, put);
   }
 
   async touch(key: string): Promise<void> {
@@ -75,6 +79,42 @@ export class ModelCache extends ModelList {
   }
 
   async setText(key: string, path: string, value: string | null): Promise<void> {
-    await this.attempt(() => set(keys.text(key, path), value, this.store), { makeRoomFor: key });
+    await this.#write(key, () => set(keys.text(key, path), value, this.store));
+  }
+
+  /** As {@link attempt}, for what belongs to `key`: also after making room, and with buffers for Blobs. */
+  async #write(key: string, operation: () => Promise<unknown>): Promise<void> {
+    let faults = 0;
+    const persist = async (): Promise<unknown> => {
+      try {
+        return await operation();
+      } catch (error) {
+        const kind = failureKind(error);
+        if (kind === 'quota') {
+          // Each round deletes a model, so this ends.
+          if (await this.#evict(key)) return persist();
+          return this.disable('The browser gives no more room: the model is not kept on this device.'); // prettier-ignore
+        }
+        // WebKit's private windows refuse Blobs, and do not say that this is why.
+        const refused = kind === 'unreadable' || (kind === 'transient' && ++faults === TRIES - 1);
+        if (refused && !this.#asBuffers) {
+          this.#asBuffers = true;
+          if (kind === 'unreadable') return persist();
+        }
+        throw error;
+      }
+    };
+    await this.attempt(persist);
+  }
+
+  /** Deletes the model that was used least recently, other than `keep`. */
+  async #evict(keep: string): Promise<boolean> {
+    try {
+      const others = (await this.readRecords()).filter(({ key }) => key !== keep);
+      const oldest = others.sort((a, b) => a.used - b.used)[0];
+      return oldest !== undefined && (await this.remove(oldest.key));
+    } catch {
+      return false;
+    }
   }
 }

@@ -3,7 +3,10 @@ import { convertOpenAIVocabulary } from '../tokenizer/vocabulary.ts';
 import type { Checkpoint, Remember } from '../weights/checkpoint.ts';
 import { builtInConfigs, type ModelConfigs } from './names/configs.ts';
 import { detectFamily, type Detected, type PredictionType } from './names/detect.ts';
+import { readAll, type ByteSource } from '../weights/source.ts';
 import type { TensorReader } from '../weights/tensor.ts';
+
+const MAX_MERGES = 4 * 1024 * 1024;
 
 export interface SingleFileOptions {
   /** For messages. */
@@ -13,8 +16,9 @@ export interface SingleFileOptions {
   /** Overrules what the file seems to predict; SD 2.x files do not say. */
   readonly predictionType?: PredictionType;
   /** CLIP's vocabulary, which single files lack, as OpenAI published it. */
-  readonly merges: () => Promise<string>;
+  readonly merges: ByteSource;
   readonly remember: Remember;
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -41,7 +45,7 @@ export async function openSingleFile(options: SingleFileOptions): Promise<Checkp
     if (file === 'tokenizer_config.json') return JSON.stringify(tokenizer);
     const text = { 'vocab.json': 'vocab', 'merges.txt': 'merges' } as const;
     const key = text[file as keyof typeof text];
-    return key && convertOpenAIVocabulary(await options.merges())[key];
+    return key && convertOpenAIVocabulary(await readMerges(options))[key];
   };
   return {
     name,
@@ -60,6 +64,11 @@ export async function openSingleFile(options: SingleFileOptions): Promise<Checkp
     },
     tensors,
   };
+}
+
+async function readMerges({ merges, remember, signal }: SingleFileOptions): Promise<string> {
+  const read = async () => new TextDecoder().decode(await readAll(merges, MAX_MERGES, signal));
+  return (await remember('clip-merges.txt', read))!;
 }
 
 function configOf(

@@ -41,20 +41,20 @@ function unpackError(wire: WireError | string): unknown {
   return error;
 }
 
-/**
- * Lets errors cross with their code and cause. comlink's own handler keeps the name, message and stack
- * of what was thrown; only it knows the mark of a thrown value, so ours asks it what to handle.
- */
-export function carryErrors(): void {
-  const { canHandle } = comlink.transferHandlers.get('throw')!;
-  const handler: comlink.TransferHandler<unknown, WireError | string> = {
-    canHandle: canHandle as (value: unknown) => value is unknown,
-    serialize: (thrown) => [packError((thrown as { value: unknown }).value), []],
-    deserialize: (wire) => {
-      const error = unpackError(wire);
-      if (isSDError(error)) throw error;
-      throw new SDError('INTERNAL', `The worker failed: ${String(error)}`, { cause: error });
-    },
+/** comlink's own, which alone knows the mark of a thrown value, and keeps its name, message and stack. */
+const handler = (): comlink.TransferHandler<unknown, WireError | string> =>
+  comlink.transferHandlers.get('throw') as never;
+
+/** Lets errors leave with their code and cause. */
+export function sendErrors(): void {
+  handler().serialize = (thrown) => [packError((thrown as { value: unknown }).value), []];
+}
+
+/** Takes in the errors of the other side as they were. */
+export function receiveErrors(): void {
+  handler().deserialize = (wire) => {
+    const error = unpackError(wire);
+    if (isSDError(error)) throw error;
+    throw new SDError('INTERNAL', `The worker failed: ${String(error)}`, { cause: error });
   };
-  comlink.transferHandlers.set('throw', handler);
 }

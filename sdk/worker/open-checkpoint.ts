@@ -1,5 +1,5 @@
 import { sha256 } from '../cache/index.ts';
-import { isSDError, SDError } from '../errors.ts';
+import { isSDError } from '../errors.ts';
 import type { Checkpoint, Remember } from '../weights/checkpoint.ts';
 import { DirectoryFiles, MapFiles, UrlFiles, type ModelFiles } from '../weights/files.ts';
 import { openDiffusersFolder } from '../weights/folder.ts';
@@ -7,7 +7,7 @@ import type { LoadFormats } from '../weights/formats.ts';
 import { openTensors } from '../weights/open.ts';
 import { withParts, type PartSource } from '../weights/parts.ts';
 import { rememberFiles } from '../weights/remember.ts';
-import { BlobSource, readAll, type ByteSource } from '../weights/source.ts';
+import { BlobSource, type ByteSource } from '../weights/source.ts';
 import { UrlSource, type UrlOptions } from '../weights/url.ts';
 import type { LoadRequest, ModelLocation } from './protocol.ts';
 
@@ -48,8 +48,9 @@ export async function openCheckpoint(request: Request, options: OpenOptions): Pr
       name: source.name,
       tensors: () => openTensors(source, formats, signal),
       predictionType,
-      merges: () => readMerges(options.merges, remember, signal),
+      merges: new UrlSource(new URL(options.merges)),
       remember,
+      signal,
     });
   const openFolder = async (): Promise<Checkpoint> => {
     const files = rememberFiles(filesOf(model, options.url), remember);
@@ -109,19 +110,6 @@ function filesOf(location: ModelLocation, options?: UrlOptions): ModelFiles {
     case 'files':
       return MapFiles.fromPaths(location.files.map(({ path, file }) => [path, file]));
   }
-}
-
-async function readMerges(
-  url: string,
-  remember: Remember,
-  signal: AbortSignal | undefined,
-): Promise<string> {
-  const text = await remember('clip-merges.txt', async () =>
-    new TextDecoder().decode(await readAll(new UrlSource(new URL(url)), 4 * 1024 * 1024, signal)),
-  );
-  if (text === undefined)
-    throw new SDError('MISSING_FILE', `${url} belongs to the SDK: serve it next to its script.`);
-  return text;
 }
 
 function nameOf(location: ModelLocation): string {

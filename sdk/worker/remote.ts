@@ -4,7 +4,7 @@ import type { Picture } from '../image.ts';
 import type { Step } from '../options.ts';
 import type { Progress } from '../progress.ts';
 import { abortError } from '../queue.ts';
-import { carryErrors } from './errors.ts';
+import { receiveErrors } from './errors.ts';
 import type {
   Assets,
   CallEvent,
@@ -51,7 +51,7 @@ export class RemoteWorker {
   readonly #death: Promise<never>;
 
   constructor({ worker, another }: SpawnedWorker, assets: Assets) {
-    carryErrors();
+    receiveErrors();
     this.#worker = worker;
     this.#another = another;
     this.#death = new Promise<never>((_, reject) => (this.#fail = reject));

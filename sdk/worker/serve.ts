@@ -5,7 +5,7 @@ import type { ScheduleInfo, TokenCount } from '../inspect.ts';
 import type { GenerateRequest, PromptSyntax, Step } from '../options.ts';
 import { ProgressReporter, type Progress } from '../progress.ts';
 import { VERSION } from '../version.ts';
-import { carryErrors } from './errors.ts';
+import { sendErrors } from './errors.ts';
 import type {
   Assets,
   CallEvent,
@@ -56,7 +56,7 @@ export function attend(
   openWith: (assets: Assets) => OpenModel,
   beThread: (port: MessagePort) => void,
 ): void {
-  carryErrors();
+  sendErrors();
   const ready: ReadyMessage = { sd: 'ready', version: VERSION };
   type Message = HelloMessage | ConnectMessage | ThreadMessage;
   scope.addEventListener('message', ({ data }: MessageEvent<Message>) => {

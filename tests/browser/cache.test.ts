@@ -1,4 +1,10 @@
-import { CachedModel, ModelCache, modelStore, type Item } from '../../sdk/cache/index.ts';
+import {
+  CachedModel,
+  ModelCache,
+  ModelList,
+  modelStore,
+  type Item,
+} from '../../sdk/cache/index.ts';
 import { equal, ok } from './assert.ts';
 
 // The cache over a real IndexedDB with real Blobs; its faults are tested in tests/faults.
@@ -54,9 +60,9 @@ describe('the cache in this browser', () => {
     ok(again > 0 && again < names.length, 'only the damaged shard was asked for');
     equal(await load(), 0);
 
-    const cache = new ModelCache(store);
-    equal((await cache.list()).length, 1);
-    equal(await cache.delete('model'), true);
-    equal((await cache.list()).length, 0);
+    const models = new ModelList(store);
+    equal((await models.list()).length, 1);
+    equal(await models.delete('model'), true);
+    equal((await models.list()).length, 0);
   });
 });

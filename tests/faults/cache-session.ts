@@ -1,5 +1,11 @@
 import assert from 'node:assert/strict';
-import { CachedModel, ModelCache, modelStore, type Item } from '../../sdk/cache/index.ts';
+import {
+  CachedModel,
+  ModelCache,
+  ModelList,
+  modelStore,
+  type Item,
+} from '../../sdk/cache/index.ts';
 import { randomInts } from '../unit/weights-helpers.ts';
 import type { FakeIndexedDB } from './fake-indexeddb.ts';
 
@@ -34,6 +40,10 @@ export function session(db: FakeIndexedDB): Session {
   const cache = new ModelCache(store, { onNotice: (n) => notices.push(n), backOff: 1 });
   return { cache, notices, asked: [] };
 }
+
+/** The stored models as a page sees them. */
+export const listOf = (db: FakeIndexedDB): ModelList =>
+  new ModelList(modelStore({ indexedDB: db as unknown as IDBFactory }));
 
 /** Loads the model as an engine does, and checks every byte that comes. */
 export async function load(

@@ -11,6 +11,7 @@ import {
   SHARD,
   shardKeys,
   SIZES,
+  listOf,
 } from './cache-session.ts';
 import { FakeIndexedDB, type Fault } from './fake-indexeddb.ts';
 
@@ -228,7 +229,6 @@ test('a damaged or foreign record is taken for none', async () => {
 
 test('where there is no room, models used longest ago go first, and then it runs without', async () => {
   const db = new FakeIndexedDB();
-  const { cache } = session(db);
   for (const key of ['a', 'b', 'c']) {
     await load({ ...session(db), asked: [] }, { key, version: key.charCodeAt(0) });
     await new Promise((resolve) => setTimeout(resolve, 2));
@@ -237,7 +237,7 @@ test('where there is no room, models used longest ago go first, and then it runs
   db.quota = db.used() + 100;
   const fourth = session(db);
   await load(fourth, { key: 'd', version: 100 });
-  assert.deepEqual((await cache.list()).map(({ key }) => key).sort(), ['a', 'c', 'd']);
+  assert.deepEqual((await listOf(db).list()).map(({ key }) => key).sort(), ['a', 'c', 'd']);
   assert.deepEqual(fourth.notices, []);
 
   db.quota = 5000;
@@ -257,7 +257,7 @@ test('where nothing can be stored it runs without, and says why once', async () 
     await load(first);
     await load(first);
     assert.equal(first.notices.length, 1, name);
-    assert.deepEqual(await first.cache.list(), []);
+    assert.deepEqual(await listOf(db).list(), []);
     db.failing = undefined;
     await load(session(db));
     await assertComplete(db);
@@ -292,12 +292,12 @@ test('list, usage and delete; shards that two models share stay while one needs 
   await load(it, { key: 'two' });
   await load(it, { key: 'three', version: 3 });
   await new CachedModel(it.cache, { key: 'one', name: '' }).text('config.json', async () => '{}');
-  const list = await it.cache.list();
+  const list = await listOf(db).list();
   assert.deepEqual(list.map(({ key }) => key).sort(), ['one', 'three', 'two']);
   assert.equal(list[0].name, `https://example.org/${list[0].key}`);
   const size = SIZES.reduce((sum, n) => sum + n);
   for (const { bytes } of list) assert.ok(bytes >= size && bytes < size * 1.2);
-  assert.equal((await it.cache.usage()).models, db.used());
+  assert.equal((await listOf(db).usage()).models, db.used());
 
   assert.equal(await it.cache.delete('one'), true);
   assert.equal(await it.cache.delete('one'), false);
@@ -317,7 +317,7 @@ test('records of a later version are left alone', async () => {
   db.data.set('anything', 1);
   const it = session(db);
   await load(it);
-  await it.cache.clear();
+  await listOf(db).clear();
   assert.deepEqual([...db.data.keys()].sort(), ['anything', 'model/3/x', 'shard/2/x']);
 });
 
