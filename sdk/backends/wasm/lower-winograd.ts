@@ -15,7 +15,8 @@ const up = (n: number, unit: number): number => Math.ceil(n / unit) * unit;
 
 /**
  * Whether F(4×4, 3×3) beats the direct way, by the multiply-adds of both. Tiles that hang over the edge
- * and half-filled row blocks are what makes small pictures lose.
+ * and half-filled row blocks are what makes small pictures lose. One picture decides, so that its last
+ * bits do not depend on how many are drawn beside it, nor on whether guidance doubles them.
  */
 export function prefersWinograd(op: GemmOp, out: Tensor, rowBlock: number): boolean {
   const { geometry, x, skip } = op;
@@ -24,10 +25,10 @@ export function prefersWinograd(op: GemmOp, out: Tensor, rowBlock: number): bool
   if (x.channels % 4 !== 0 || (skip && skip.channels % 4 !== 0)) return false;
   const channels = x.channels + (skip?.channels ?? 0);
   if (channels < 16) return false;
-  const [batch, height, width, columns] = out.shape;
-  const tiles = batch * Math.ceil(height / 4) * Math.ceil(width / 4);
+  const [, height, width, columns] = out.shape;
+  const tiles = Math.ceil(height / 4) * Math.ceil(width / 4);
   const panels = up(columns, 8);
-  const direct = 9 * up(batch * height * width, rowBlock) * (panels / 8 + 1.2);
+  const direct = 9 * up(height * width, rowBlock) * (panels / 8 + 1.2);
   // Beside the products: the filters (some 11 cycles each), and both transforms of the tiles.
   const winograd = 36 * up(tiles, rowBlock) * (panels / 8 + 1.5) + 13 * panels;
   return winograd < direct;
