@@ -123,7 +123,7 @@ const small = () => ({
     });
     const { code: minified, map } = await minify(first.code, {
       // Constants stay on the right of `===`, as elsewhere in the text: brotli finds more there.
-      ...{ module: true, ecma: 2022, compress: { passes: 2, lhs_constants: false } },
+      ...{ module: true, ecma: 2022, compress: { passes: 3, lhs_constants: false } },
       // Licences, and what tells bundlers to leave an import alone.
       ...{ format: { comments: /@license|@vite-ignore|webpackIgnore/ } },
       sourceMap: { content: first.map },

@@ -36,7 +36,7 @@ async function load(url: string, failures: number): Promise<Formats> {
   } catch (cause) {
     throw new SDError(
       'NETWORK',
-      `${url} could not be imported. It reads single files, .ckpt, LoRAs and textual inversions, and belongs to the SDK: serve it next to the SDK's script, as JavaScript and, for another origin, with CORS; a Content-Security-Policy must allow its host in script-src.`,
+      `${url} could not be imported. It belongs to the SDK and reads single files, .ckpt, LoRAs and textual inversions: serve it next to the SDK's script, as JavaScript and with CORS, and let a Content-Security-Policy allow its host in script-src.`,
       { cause, retryable: true },
     );
   }

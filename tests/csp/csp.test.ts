@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import puppeteer, { type Browser, type Frame } from 'puppeteer-core';
 import { findBrowser } from '../find-browser.mjs';
+import { compVisFile } from '../support/compvis.ts';
 import { below, openSite, type Answer, type Site } from '../support/site.ts';
 import { ROWS, type Row } from './rows.ts';
 
@@ -24,30 +27,41 @@ const BROWSERS = ['chromium', 'firefox'] as const;
 let browser: Browser;
 let cdn: Site;
 let picture: string | undefined;
+/** Holds `tiny.safetensors`: the weights of the model in one file. */
+const scratch = mkdtempSync(join(tmpdir(), 'sd-csp-'));
 
 /** The SDK, the model and the script of the page, wherever they are served. */
 function file(path: string): Answer | undefined {
   if (path.startsWith('/dist/')) return below('.', path);
   if (path === '/draw.js') return { file: 'tests/csp/draw.js' };
   if (path.startsWith('/tiny-model/')) return below('tests/fixtures', path);
+  if (path === '/tiny.safetensors') return below(scratch, path);
   return undefined;
 }
 
 before(async () => {
+  const weights = await compVisFile((path) => readFileSync(`tests/fixtures/tiny-model/${path}`));
+  writeFileSync(join(scratch, 'tiny.safetensors'), weights);
   cdn = await openSite((path) => {
     const found = file(path);
     return found && { ...found, headers: CORS };
   }, '127.0.0.1');
 });
-after(() => cdn.close());
+after(() => {
+  cdn.close();
+  rmSync(scratch, { recursive: true });
+});
 
 /** The row's site, and the page around its frame. */
 async function openRow(row: Row): Promise<{ address: string; close(): void }> {
-  const query = (origin: string) =>
-    new URLSearchParams({
-      sdk: `${row.from === 'cdn' ? cdn.origin : origin}/dist/${row.script ?? 'index.js'}`,
-      model: `${row.from === 'cdn' ? cdn.origin : origin}/tiny-model/`,
+  const query = (own: string) => {
+    const origin = row.from === 'cdn' ? cdn.origin : own;
+    return new URLSearchParams({
+      sdk: `${origin}/dist/${row.script ?? 'index.js'}`,
+      model: `${origin}/tiny-model/`,
+      ...(row.singleFile && { file: `${origin}/tiny.safetensors` }),
     });
+  };
   const csp = row.csp && { 'Content-Security-Policy': row.csp.replaceAll('{cdn}', cdn.origin) };
   const page = `<!doctype html><meta charset="utf-8"><title>A row</title>
     <script type="module" nonce="1" src="/draw.js"></script>`;

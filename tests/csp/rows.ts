@@ -8,6 +8,8 @@ export interface Row {
   readonly name: string;
   readonly from: From;
   readonly script?: 'index.js' | 'inline.js';
+  /** The model's weights come in one file, for which the worker imports dist/formats.js. */
+  readonly singleFile?: true;
   readonly csp?: string;
   /** Of the page; `headers` of the frame instead where there is one. */
   readonly headers?: Headers;
@@ -88,6 +90,37 @@ const ACROSS: Row[] = [
     csp: `worker-src 'self'`,
     error: ['WORKER_FAILED', /worker-src .*blob:/],
   },
+  {
+    name: 'a single file, scripts from the CDN',
+    singleFile: true,
+    csp: `script-src 'self' {cdn} ${WASM}; worker-src 'self' blob:`,
+  },
+  {
+    name: 'a single file, of the CDN only the scripts that a folder needs',
+    singleFile: true,
+    csp: `script-src 'self' {cdn}/dist/index.js {cdn}/dist/worker.js ${WASM}; worker-src blob:`,
+    error: ['NETWORK', /formats\.js .*script-src/],
+  },
+  {
+    name: 'a folder, and those scripts',
+    csp: `script-src 'self' {cdn}/dist/index.js {cdn}/dist/worker.js ${WASM}; worker-src blob:`,
+  },
+  {
+    name: 'a single file, nonce and strict-dynamic',
+    singleFile: true,
+    csp: `script-src 'nonce-1' 'strict-dynamic' ${WASM}`,
+  },
+  {
+    name: 'a single file, Trusted Types with our policy',
+    singleFile: true,
+    csp: `require-trusted-types-for 'script'; trusted-types stable-diffusion-web`,
+  },
+  {
+    name: 'a single file, everything in one script',
+    singleFile: true,
+    script: 'inline.js',
+    csp: `script-src 'self' {cdn}/dist/inline.js ${WASM}; worker-src blob:`,
+  },
 ].map((row) => ({ from: 'cdn', ...row }) as Row);
 
 /** Content-Security-Policy, with the SDK on the page's site. */
@@ -117,6 +150,24 @@ const OWN: Row[] = [
     name: 'workers forbidden',
     csp: `worker-src 'none'`,
     error: ['WORKER_FAILED', /worker-src 'self'/],
+  },
+  {
+    name: 'a single file, scripts of the own site and nothing else',
+    singleFile: true,
+    csp: `script-src 'self' ${WASM}`,
+    files: { 'Content-Security-Policy': `script-src 'self' ${WASM}` },
+  },
+  {
+    name: 'a single file, a worker whose own policy lets it import nothing',
+    singleFile: true,
+    files: { 'Content-Security-Policy': `script-src ${WASM}` },
+    error: ['NETWORK', /formats\.js .*script-src/],
+  },
+  {
+    name: 'a single file, Trusted Types with our policy',
+    singleFile: true,
+    csp: `require-trusted-types-for 'script'; trusted-types stable-diffusion-web`,
+    files: { 'Content-Security-Policy': `require-trusted-types-for 'script'` },
   },
 ].map((row) => ({ from: 'self', ...row }) as Row);
 
@@ -199,6 +250,31 @@ const ISOLATION: Row[] = [
     frame: { attributes: 'sandbox="allow-scripts"' },
     threads: false,
     notice: /stor|kept|keep/,
+  },
+  {
+    name: 'a single file, COOP and COEP require-corp',
+    from: 'self',
+    singleFile: true,
+    ...{ headers: ISOLATED, files: COEP, threads: true },
+  },
+  {
+    name: 'a single file, COEP require-corp, the SDK from another site',
+    from: 'cdn',
+    singleFile: true,
+    ...{ headers: ISOLATED, threads: true },
+  },
+  {
+    name: 'a single file in a sandboxed frame',
+    from: 'self',
+    singleFile: true,
+    frame: { attributes: 'sandbox="allow-scripts"' },
+  },
+  {
+    name: 'a single file in a sandboxed frame, everything in one script',
+    from: 'cdn',
+    singleFile: true,
+    script: 'inline.js',
+    frame: { attributes: 'sandbox="allow-scripts"' },
   },
   {
     name: 'a sandboxed frame, everything in one script',
