@@ -13,8 +13,9 @@ const TYPES: Record<string, string> = {
 
 export type Headers = Readonly<Record<string, string>>;
 
-/** What is at a path: a page, or a file on the disk. */
+/** What is at a path: a page, a file on the disk, or an answer that never comes. */
 export type Answer =
+  | { readonly never: true; readonly headers?: Headers }
   | { readonly html: string; readonly headers?: Headers }
   | { readonly file: string; readonly headers?: Headers };
 
@@ -38,6 +39,7 @@ export async function openSite(
     const found = answer(decodeURIComponent(new URL(url ?? '/', 'http://localhost').pathname));
     for (const [name, value] of Object.entries(found?.headers ?? {}))
       response.setHeader(name, value);
+    if (found && 'never' in found) return;
     if (found && 'html' in found) {
       response.setHeader('Content-Type', TYPES['.html']);
       response.end(found.html);
