@@ -1,5 +1,4 @@
 import { SDError } from '../errors.ts';
-import { throwIfAborted } from '../weights/source.ts';
 import { checksum } from './checksum.ts';
 import { holdLock } from './locks.ts';
 import type { ModelCache } from './model-cache.ts';
@@ -110,7 +109,8 @@ export class CachedModel {
     const shards = new ShardReader(this.#cache, stored.shards, neededShards(ordered), onBytes);
     const joiner = new Joiner();
     for (const [name, item] of ordered) {
-      throwIfAborted(signal);
+      if (signal?.aborted)
+        throw new SDError('ABORTED', 'The load was aborted.', { cause: signal.reason });
       const blocks: Uint8Array[] = [];
       joiner.begin(item.blocks.reduce((sum, pieces) => sum + padded(bytesOf(pieces)), 0));
       for (const pieces of item.blocks) {

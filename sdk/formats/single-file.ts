@@ -3,6 +3,7 @@ import { convertOpenAIVocabulary } from '../tokenizer/vocabulary.ts';
 import type { Checkpoint, Remember } from '../weights/checkpoint.ts';
 import { builtInConfigs, type ModelConfigs } from './names/configs.ts';
 import { detectFamily, type Detected, type PredictionType } from './names/detect.ts';
+import { once } from '../weights/parts.ts';
 import { readAll, type ByteSource } from '../weights/source.ts';
 import type { TensorReader } from '../weights/tensor.ts';
 
@@ -28,8 +29,7 @@ export interface SingleFileOptions {
  */
 export async function openSingleFile(options: SingleFileOptions): Promise<Checkpoint> {
   const { name, predictionType } = options;
-  let opened: Promise<TensorReader> | undefined;
-  const tensors = (): Promise<TensorReader> => (opened ??= options.tensors());
+  const tensors = once(options.tensors);
   const known = await options.remember('detected.json', async () =>
     JSON.stringify(detectFamily(await tensors())),
   );

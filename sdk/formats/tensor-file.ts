@@ -1,4 +1,5 @@
 import type { CachedModel } from '../cache/index.ts';
+import { once } from '../weights/parts.ts';
 import type { RawTensor, TensorReader } from '../weights/tensor.ts';
 
 /** A small weight file: a LoRA, an embedding. */
@@ -23,8 +24,7 @@ export async function readTensorFile(
   { open, cached }: TensorFile,
   signal?: AbortSignal,
 ): Promise<Tensors> {
-  let opened: Promise<TensorReader> | undefined;
-  const reader = (): Promise<TensorReader> => (opened ??= open(signal));
+  const reader = once(() => open(signal));
   const describe = async (): Promise<string> => {
     const it = await reader();
     return JSON.stringify({ names: [...it.names()], metadata: [...(it.metadata ?? [])] });

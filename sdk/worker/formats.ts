@@ -27,7 +27,7 @@ export function formatsAt(url: string): LoadFormats {
 }
 
 async function load(url: string, failures: number): Promise<Formats> {
-  // Browsers may remember, under its whole URL, that a module failed.
+  // Firefox remembers, under the whole URL, that a module failed.
   const address = failures > 0 ? `${url}#${failures}` : url;
   try {
     // Bundlers are told to leave it: the page resolved the URL, and a worker that they make one plain

@@ -5,7 +5,7 @@ import { DirectoryFiles, MapFiles, UrlFiles, type ModelFiles } from '../weights/
 import { openDiffusersFolder } from '../weights/folder.ts';
 import type { LoadFormats } from '../weights/formats.ts';
 import { openTensors } from '../weights/open.ts';
-import { withParts, type PartSource } from '../weights/parts.ts';
+import { folderPart, withParts, type OtherPart } from '../weights/parts.ts';
 import { rememberFiles } from '../weights/remember.ts';
 import { BlobSource, type ByteSource } from '../weights/source.ts';
 import { UrlSource, type UrlOptions } from '../weights/url.ts';
@@ -66,18 +66,19 @@ export async function openCheckpoint(request: Request, options: OpenOptions): Pr
   };
   const file = singleFile(model, options.url);
   const base = await (file ? openFile(file) : openFolder());
-  const replaced = new Map<string, PartSource>();
+  const others = new Map<string, OtherPart>();
   for (const [part, place] of Object.entries(parts)) {
     const source = singleFile(place, options.url);
     const below: Remember = (path, load) => remember(`parts/${part}/${path}`, load);
-    replaced.set(
+    const files = (): ModelFiles => rememberFiles(filesOf(place, options.url), below);
+    others.set(
       part,
       source
-        ? { kind: 'file', source, remember: below }
-        : { kind: 'folder', files: rememberFiles(filesOf(place, options.url), below), variant },
+        ? (await formats(signal)).filePart(part, () => openTensors(source, formats, signal), below)
+        : folderPart(files(), part, { variant, formats, signal }),
     );
   }
-  return replaced.size > 0 ? withParts(base, replaced, formats, signal) : base;
+  return withParts(base, others);
 }
 
 const WEIGHT_FILE = /\.(safetensors|ckpt|pth?|bin)$/i;
