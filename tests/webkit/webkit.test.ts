@@ -7,6 +7,7 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { listen } from '../../demos/serve.mjs';
 import { openBrowser, type EnginePage } from '../support/browsers.mjs';
+import { compVisFile } from '../support/compvis.ts';
 
 // Safari's engine, as Debian builds it: no WebGPU, no relaxed SIMD, no threads. Two origins: one has
 // the package and the model, as a CDN has them, the other the page.
@@ -121,6 +122,31 @@ test('draws what diffusers draws, to within one grey level', async () => {
     const distance = farthest(pictures[i], [...Buffer.from(rgb, 'base64')]);
     assert.ok(distance <= 1, `${JSON.stringify(options)}: ${distance} grey levels away`);
   }
+});
+
+test('draws the same from a single file, which a module of its own reads', async () => {
+  const tiny = join(root, 'tests/fixtures/tiny-model');
+  const [{ options, rgb }] = JSON.parse(await readFile(join(tiny, 'expected.json'), 'utf8')) as {
+    options: object;
+    rgb: string;
+  }[];
+  const weights = await compVisFile((path) => readFile(join(tiny, path)));
+  await page.goto(address);
+  const pixels = await page.evaluate<number[]>(
+    `const { StableDiffusion } = await import(arguments[0] + '/dist/index.js');
+    const bytes = Uint8Array.from(atob(arguments[1]), (letter) => letter.charCodeAt(0));
+    const file = [new File([bytes], 'tiny.safetensors')];
+    const parts = { unet: file, vae: file, text_encoder: file };
+    const sd = await StableDiffusion.load(location.href, { keep: false, parts });
+    const { images } = await sd.generate(arguments[2]);
+    await sd.dispose();
+    return images.flatMap(({ data }) => [...data].filter((_, i) => i % 4 < 3));`,
+    packages,
+    Buffer.from(weights).toString('base64'),
+    options,
+  );
+  const distance = farthest(pixels, [...Buffer.from(rgb, 'base64')]);
+  assert.ok(distance <= 1, `${distance} grey levels away`);
 });
 
 test('what is imported is kept, though a private window refuses Blobs', async () => {
