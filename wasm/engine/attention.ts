@@ -2,16 +2,16 @@
 // of eight queries form a panel `[keys][8]`, so that softmax runs lane by lane and the panel is at once
 // the B operand of the product with the values. Scores are in base 2; log2(e) rides in the query scale.
 import {
-  CAUSAL, CHUNK_TILES, HEADS, HEAD_DIM, KEYS, KEY_CHUNK, KEY_COUNT, OUT, PACKED_KEYS, PACKED_VALUES,
-  QUERY_COUNT, QUERY_SCALE, SCRATCH_A, SCRATCH_B, SCRATCH_C, SCRATCH_TABLE, TILE_QUERIES, VALUES, X, ZEROS,
+  CAUSAL, CHUNK_TILES, HEADS, HEAD_DIM, KEYS, KEY_CHUNK, KEY_COUNT, KEY_LENGTHS, OUT, PACKED_KEYS,
+  PACKED_VALUES, QUERY_COUNT, QUERY_SCALE, SCRATCH_A, SCRATCH_B, SCRATCH_C, SCRATCH_TABLE, TILE_QUERIES, VALUES, X, ZEROS,
 } from './layout';
-import { at, exp2, EXP2, loadPart } from './math';
+import { at, exp2, EXP2, fma, loadPart } from './math';
 import { interleavePanel, interleaveRows, spreadPanel } from './pack';
 import { BLOCK, MR, ROW, tile, tileOfFour } from './tile';
 
 const LEAST: f32 = -1e30;
-/** So far from zero the largest score may lie: sums of 2^32 are as exact as sums of 1. */
-const SLACK: f32 = 32;
+/** So far from zero the largest score may lie: sums of 2^64 are as exact as sums of 1. */
+const SLACK: f32 = 64;
 
 // @ts-ignore: decorator
 @inline
@@ -50,14 +50,21 @@ export function packAttentionTile(op: usize, index: i32, scratch: usize): void {
 
   const keys = load<usize>(op, KEYS) + offset;
   let to = load<usize>(op, PACKED_KEYS) + (<usize>head * keyBlocks + firstBlock) * (d * MR * 4);
+  let longest = f32x4.splat(0);
   for (let block = firstBlock; block < endBlock; block++) {
     for (let i = 0; i < MR; i++) {
       const key = block * MR + i;
       store<usize>(table + (i << 2), key < m ? keys + <usize>key * pitch : ZEROS);
     }
     interleaveRows(table, 0, d, to);
+    longest = f32x4.pmax(longest, squares(to, d));
     to += d * MR * 4;
   }
+  const most = max(
+    max(f32x4.extract_lane(longest, 0), f32x4.extract_lane(longest, 1)),
+    max(f32x4.extract_lane(longest, 2), f32x4.extract_lane(longest, 3)),
+  );
+  store<f32>(load<usize>(op, KEY_LENGTHS) + (index << 2), sqrt(most));
 
   const values = load<usize>(op, VALUES) + offset;
   const packed = load<usize>(op, PACKED_VALUES) + <usize>head * (rows * padded * 4);
@@ -82,6 +89,17 @@ export function packAttentionTile(op: usize, index: i32, scratch: usize): void {
   }
 }
 
+/** Squared lengths of the MR keys of a block `[d][MR]`, the larger of two where the loads overlap. */
+function squares(block: usize, d: i32): v128 {
+  let s0 = f32x4.splat(0), s1 = s0;
+  for (; d > 0; d--, block += MR * 4) {
+    const x = v128.load(block), y = v128.load(block + (MR - 4) * 4);
+    s0 = fma(x, x, s0);
+    s1 = fma(y, y, s1);
+  }
+  return f32x4.pmax(s0, s1);
+}
+
 /** One tile: TILE_QUERIES queries of one head, against all keys, chunk by chunk. */
 export function attentionTile(op: usize, index: i32, scratch: usize): void {
   const perHead = load<i32>(op, CHUNK_TILES);
@@ -101,21 +119,26 @@ export function attentionTile(op: usize, index: i32, scratch: usize): void {
   const values = load<usize>(op, PACKED_VALUES) + <usize>head * rows * valueRow;
   const causal = load<i32>(op, CAUSAL);
 
+  const chunks = (keyBlocks + perChunk - 1) / perChunk;
+  let keyLength = load<usize>(op, KEY_LENGTHS) + <usize>head * chunks * 4;
+
   // Scratch: queries [panel][d][8] in A; scores of one panel in B; per panel in C what is added
-  // to its scores, the running sum (8 lanes each), and the output [rows][8].
+  // to its scores, the running sum (8 lanes each), the output [rows][8], and the queries' lengths.
   const queryStep: usize = d << 5;
-  const stateStep: usize = 64 + (rows << 5);
+  const lengths: usize = 64 + (rows << 5), stateStep = lengths + 32;
   const scores = scratch + SCRATCH_B;
   const queries = scratch + SCRATCH_A;
   const states = scratch + SCRATCH_C;
   for (let p = 0; p < panels; p++) {
-    packQueries(op, firstQuery + p * 8, offset, pitch, scratch, queries + p * queryStep);
-    memory.fill(states + p * stateStep, 0, stateStep);
+    const query = queries + p * queryStep, state = states + p * stateStep;
+    packQueries(op, firstQuery + p * 8, offset, pitch, scratch, query);
+    memory.fill(state, 0, lengths);
+    measure(query, d, state + lengths);
   }
 
   const seen = causal ? min(m, firstQuery + panels * 8) : m;
   const endBlock = blocksOf(seen);
-  for (let first = 0; first < endBlock; first += perChunk) {
+  for (let first = 0; first < endBlock; first += perChunk, keyLength += 4) {
     const blocks = min(perChunk, endBlock - first);
     const firstKey = first * MR, count = blocks * MR;
     for (let p = 0; p < panels; p++) {
@@ -128,7 +151,7 @@ export function attentionTile(op: usize, index: i32, scratch: usize): void {
       }
       if (firstKey + count > m) hide(scores, m - firstKey, count);
       if (causal) hideLater(scores, firstKey, count, firstQuery + p * 8);
-      settle(scores, count, state, first == 0, rows);
+      if (mayBeFar(state, state + lengths, keyLength)) settle(scores, count, state, first == 0, rows);
       softmax(scores, count, state);
       a = values + firstKey * 24;
       c = state + 64;
@@ -158,6 +181,31 @@ function packQueries(op: usize, query: i32, offset: usize, pitch: usize, scratch
   interleavePanel(table, d, to);
   const scale = v128.load_splat<f32>(op, QUERY_SCALE);
   for (let end = to + (d << 5); to < end; to += 16) v128.store(to, f32x4.mul(v128.load(to), scale));
+}
+
+/** Lengths of eight queries `[d][8]`. */
+function measure(query: usize, d: i32, to: usize): void {
+  let s0 = f32x4.splat(0), s1 = s0;
+  for (; d > 0; d--, query += 32) {
+    const x = v128.load(query), y = v128.load(query, 16);
+    s0 = fma(x, x, s0);
+    s1 = fma(y, y, s1);
+  }
+  v128.store(to, f32x4.sqrt(s0));
+  v128.store(to, f32x4.sqrt(s1), 16);
+}
+
+/**
+ * Whether a score of the chunk can lie beyond SLACK: it is at most the length of its query times that of
+ * the longest key (Cauchy and Schwarz). Where none can, nobody need look for the largest. NaN may.
+ */
+// @ts-ignore: decorator
+@inline
+function mayBeFar(state: usize, lengths: usize, keyLength: usize): bool {
+  const key = v128.load_splat<f32>(keyLength), slack = f32x4.splat(SLACK);
+  const r0 = fma(v128.load(lengths), key, v128.load(state));
+  const r1 = fma(v128.load(lengths, 16), key, v128.load(state, 16));
+  return !i32x4.all_true(v128.and(f32x4.le(r0, slack), f32x4.le(r1, slack)));
 }
 
 /** Scores of keys past the end. */

@@ -143,6 +143,7 @@ export const PACKED_VALUES = 100;
 export const KEY_CHUNK = 104;
 export const TILE_QUERIES = 108; // multiple of 8
 export const CHUNK_TILES = 112; // tiles per head
+export const KEY_LENGTHS = 116; // f32 [head, chunk]: length of the longest key
 
 // pointwise and tables
 export const Y = 64; // second operand

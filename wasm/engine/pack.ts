@@ -61,6 +61,12 @@ export function interleaveRows(table: usize, offset: usize, count: i32, to: usiz
   if (MR == 6) interleave2(rowAt(table, 4) + offset, rowAt(table, 5) + offset, count, to + 16, MR * 4);
 }
 
+/** As `interleaveRows`, of four rows, to `[count][4]`. */
+export function interleaveFour(table: usize, offset: usize, count: i32, to: usize): void {
+  interleave4(rowAt(table, 0) + offset, rowAt(table, 1) + offset, rowAt(table, 2) + offset, rowAt(table, 3) + offset,
+    count, to, 16);
+}
+
 /** Eight rows, whose addresses stand in `table`, to `[count][8]`. */
 export function interleavePanel(table: usize, count: i32, to: usize): void {
   interleave4(rowAt(table, 0), rowAt(table, 1), rowAt(table, 2), rowAt(table, 3), count, to, 32);

@@ -10,8 +10,8 @@ import {
   WRAP_X, WRAP_Y, X, ZEROS,
 } from './layout';
 import { at, fma } from './math';
-import { interleaveRows, scaleStep, widenPanel } from './pack';
-import { BLOCK, MR, ROW, tile } from './tile';
+import { interleaveFour, interleaveRows, scaleStep, widenPanel } from './pack';
+import { BLOCK, MR, ROW, tile, tileOfFour } from './tile';
 
 /** Channels that are transformed, and then multiplied, at once. */
 const CHUNK: i32 = 64;
@@ -33,10 +33,12 @@ export function winogradInputTile(op: usize, index: i32, scratch: usize): void {
   const rowBlocks = load<i32>(op, ROW_BLOCKS);
   const planeStep: usize = rowBlocks * channels * (MR * 4);
   const chunk = scratch + SCRATCH_A;
+  // A last block of no more than four tiles stays that narrow: small pictures have only one or three blocks.
+  const rows = load<i32>(op, TILE_COUNT) - index * MR > 4 ? MR : 4;
   for (let r = 0; r < MR; r++) store<usize>(scratch + TABLE + (r << 2), chunk + r * (CHUNK * 4));
   for (let first = 0; first < channels; first += CHUNK) {
     const count = min(CHUNK, channels - first);
-    for (let r = 0; r < MR; r++) {
+    for (let r = 0; r < rows; r++) {
       placeTile(op, index * MR + r, scratch);
       const mine = max(0, min(c0 - first, count));
       transformInput(scratch, PIXELS, first, mine, chunk + r * (CHUNK * 4));
@@ -44,7 +46,8 @@ export function winogradInputTile(op: usize, index: i32, scratch: usize): void {
     }
     const to = load<usize>(op, TRANSFORMED) + (<usize>first * rowBlocks + <usize>index * count) * (MR * 4);
     for (let plane = 0; plane < 36; plane++)
-      interleaveRows(scratch + TABLE, plane * CHUNK_STEP, count, to + plane * planeStep);
+      if (rows > 4) interleaveRows(scratch + TABLE, plane * CHUNK_STEP, count, to + plane * planeStep);
+      else interleaveFour(scratch + TABLE, plane * CHUNK_STEP, count, to + plane * planeStep);
   }
 }
 
@@ -139,6 +142,8 @@ export function winogradProductTile(op: usize, index: i32, scratch: usize): void
   const channels = load<i32>(op, C0) + load<i32>(op, C1);
   const planeStep: usize = rowBlocks * channels * (MR * 4);
   const products = scratch + SCRATCH_C;
+  // All blocks but a last one of no more than four tiles.
+  const wide = min(blocks, (load<i32>(op, TILE_COUNT) - firstBlock * MR + MR - 5) / MR);
   const cPlane: usize = blocks * panels * BLOCK + PAD;
   for (let k0 = 0; k0 < channels; k0 += CHUNK) {
     const kc = min(CHUNK, channels - k0);
@@ -150,13 +155,18 @@ export function winogradProductTile(op: usize, index: i32, scratch: usize): void
     for (let plane = 0; plane < 36; plane++) {
       let c = products + plane * cPlane;
       let a = load<usize>(op, TRANSFORMED) + plane * planeStep + <usize>k0 * rowBlocks * (MR * 4) + firstBlock * aStep;
-      for (let i = 0; i < blocks; i++) {
+      for (let i = 0; i < wide; i++) {
         for (let p = 0; p < panels; p++) {
           tile(kc, a, b + p * bStep, k0 == 0 ? ZEROS : c, k0 == 0 ? 0 : ROW, c, ROW);
           c += BLOCK;
         }
         a += aStep;
       }
+      if (wide < blocks)
+        for (let p = 0; p < panels; p++) {
+          tileOfFour(kc, a, b + p * bStep, k0 == 0 ? ZEROS : c, k0 == 0 ? 0 : ROW, c, ROW);
+          c += BLOCK;
+        }
       b += bPlane;
     }
   }

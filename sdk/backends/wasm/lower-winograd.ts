@@ -29,8 +29,10 @@ export function prefersWinograd(op: GemmOp, out: Tensor, rowBlock: number): bool
   const tiles = Math.ceil(height / 4) * Math.ceil(width / 4);
   const panels = up(columns, 8);
   const direct = 9 * up(height * width, rowBlock) * (panels / 8 + 1.2);
+  const last = tiles % rowBlock;
+  const rows = tiles - last + (last > 4 ? rowBlock : last > 0 ? 4 : 0);
   // Beside the products: the filters (some 11 cycles each), and both transforms of the tiles.
-  const winograd = 36 * up(tiles, rowBlock) * (panels / 8 + 1.5) + 13 * panels;
+  const winograd = 36 * rows * (panels / 8 + 1.5) + 13 * panels;
   return winograd < direct;
 }
 

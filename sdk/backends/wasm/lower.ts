@@ -241,6 +241,8 @@ function lowerAttention(code: Code, op: AttentionOp, out: Tensor, target: Target
   const chunk = keyChunk(dim);
   const packedKeys = target.workspace(batch * heads * block(keys) * dim * 4);
   const packedValues = target.workspace(batch * heads * block(dim) * block(keys) * 4);
+  const packTiles = Math.ceil(keys / chunk);
+  const lengths = target.workspace(batch * heads * packTiles * 4);
   const common = (kind: number): Instruction =>
     new Instruction(kind)
       .set(L.HEADS, heads)
@@ -248,8 +250,8 @@ function lowerAttention(code: Code, op: AttentionOp, out: Tensor, target: Target
       .set(L.KEY_COUNT, keys)
       .set(L.KEY_CHUNK, chunk)
       .arena(L.PACKED_KEYS, packedKeys)
-      .arena(L.PACKED_VALUES, packedValues);
-  const packTiles = Math.ceil(keys / chunk);
+      .arena(L.PACKED_VALUES, packedValues)
+      .arena(L.KEY_LENGTHS, lengths);
   code.add(
     common(L.OP_ATTENTION_PACK)
       .arena(L.KEYS, target.at(k))
