@@ -1,5 +1,7 @@
 // The micro-kernel: an MR×8 block of C from MR packed rows of A and one panel of B. Both are written out,
-// row by row, since asc unrolls no loop and has no arrays that stay in registers.
+// row by row, since asc unrolls no loop and has no arrays that stay in registers. The loop is written as V8
+// likes it best: with two steps of k a turn it spills accumulators (a third slower), and so does the V8 of
+// Node 20 with `do while` (half as fast).
 import { fma } from './math';
 
 /** Rows of a block. Sixteen vector registers hold 12 accumulators with fused multiply-add, 8 without. */
@@ -39,7 +41,8 @@ function tile6(k: i32, a: usize, b: usize, from: usize, step: usize, to: usize, 
   let c40 = v128.load(from), c41 = v128.load(from, 16);
   from += step;
   let c50 = v128.load(from), c51 = v128.load(from, 16);
-  for (; k > 0; k--) {
+  const end = a + k * 24;
+  while (a < end) {
     const b0 = v128.load(b), b1 = v128.load(b, 16);
     let x = v128.load_splat<f32>(a);
     c00 = fma(x, b0, c00); c01 = fma(x, b1, c01);
