@@ -166,12 +166,14 @@ async function benchModel(start: Start, name: string): Promise<void> {
       // A thread pool may spin for a while after a run; it must not take from the next one's time.
       await pause(500);
     }
-  const us = median(contenders[0].times.slice(1));
+  const first = contenders[0].times;
   for (const { name: who, times, error } of contenders) {
     const ms = median(times.slice(1));
+    // A shared host's speed drifts, but hardly within a round: so ratios are taken round by round.
+    const ratio = median(times.map((time, round) => time / first[round]).slice(1));
     const off = error ? `; relative RMS error ${(await error()).toExponential(1)}` : '';
     say(
-      `${name}, ${start.dtype}: ${who}: ${ms.toFixed(0)} ms, ${(ms / us).toFixed(2)} of the first ` +
+      `${name}, ${start.dtype}: ${who}: ${ms.toFixed(0)} ms, ${ratio.toFixed(2)} of the first ` +
         `(${times.map((t) => t.toFixed(0)).join(' ')})${off}`,
     );
   }
