@@ -12,5 +12,6 @@ onDraw(async ({ sd, settings, signal, progress }) => {
   const guided = await sd.generate({ ...same, negativePrompt, onProgress: progress(1, 2) });
   show(withIt, guided.image, negativePrompt ? `Away from “${negativePrompt}”` : 'With it');
 
-  return `The two differ by ${percent(distance(plain.image, guided.image))}.`;
+  const apart = percent(distance(plain.image, guided.image));
+  return [`The two differ by ${apart}.`, ...guided.notices];
 });

@@ -23,15 +23,18 @@ const draw = onDraw(async ({ sd, settings, signal, progress }) => {
 
   const all = [strength, ...STRENGTHS];
   const same = { prompt, image: start, seed, steps, guidanceScale: 5, signal };
+  let said;
   for (const [i, value] of all.entries()) {
-    const { image } = await sd.generate({
+    const { image, notices } = await sd.generate({
       ...same,
       strength: value,
       onProgress: progress(i, all.length),
     });
     const away = percent(distance(start, image));
     show(i === 0 ? resultFrame : row[i - 1], image, `Strength ${value}: ${away} away`);
+    said = notices;
   }
+  return said;
 });
 
 // The slider answers at once; a run that is under way makes room.

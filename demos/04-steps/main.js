@@ -9,6 +9,7 @@ const canvases = frames('#pictures', captions);
 
 onDraw(async ({ sd, settings, signal, progress }) => {
   const { prompt, seed, sampler } = settings;
+  let said;
   for (const [i, steps] of STEPS.entries()) {
     const items = sd.stream({
       ...{ prompt, seed, sampler, steps, guidanceScale: 5, signal },
@@ -17,9 +18,11 @@ onDraw(async ({ sd, settings, signal, progress }) => {
     for await (const item of items) {
       if (item.type === 'step') item.preview.toCanvas(canvases[i]);
       else {
-        const { image, timings } = item.result;
+        const { image, timings, notices } = item.result;
         show(canvases[i], image, `${captions[i]}, ${seconds(timings.total)}`);
+        said = notices;
       }
     }
   }
+  return said;
 });

@@ -21,11 +21,14 @@ const canvases = frames('#pictures', SAMPLERS);
 
 onDraw(async ({ sd, settings, signal, progress }) => {
   const { prompt, seed, steps } = settings;
+  let said;
   for (const [i, sampler] of SAMPLERS.entries()) {
-    const { image, timings } = await sd.generate({
+    const { image, timings, notices } = await sd.generate({
       ...{ prompt, seed, steps, sampler, guidanceScale: 5, signal },
       onProgress: progress(i, SAMPLERS.length),
     });
     show(canvases[i], image, `${sampler}, ${seconds(timings.denoise)}`);
+    said = notices;
   }
+  return said;
 });

@@ -38,11 +38,14 @@ onDraw(async ({ sd, settings, signal, progress }) => {
   // Where there is most to see: the composition is being decided.
   showStep(Math.ceil(taken.length / 3));
 
+  let said;
   for (const [i, scale] of SCALES.entries()) {
     const options = { ...same, guidanceScale: scale, onProgress: progress(i + 1, pictures) };
-    const { image } = await sd.generate(options);
+    const { image, notices } = await sd.generate(options);
     show(scaled[i], image, scale === 1 ? 'Scale 1: none' : `Scale ${scale}`);
+    said = notices;
   }
+  return said;
 });
 
 /** How much two predictions differ at each place: the root of the squares' sum over the channels. */

@@ -34,7 +34,7 @@ onDraw(async ({ sd, settings, signal, progress }) => {
   const { prompt, seed, steps } = settings;
   const image = await openStart();
   if (brush.isEmpty) return { instead: 'Nothing is painted over yet: paint on the picture first.' };
-  const { image: painted } = await sd.generate({
+  const { image: painted, notices } = await sd.generate({
     ...{ prompt, image, mask: brush.toMask(SIZE, SIZE) },
     // Blurs the edge of the mask, and lays what is kept back over the result.
     ...{ maskBlur: 2, seed, steps, guidanceScale: 5, signal },
@@ -43,6 +43,7 @@ onDraw(async ({ sd, settings, signal, progress }) => {
   show(result, painted, 'The result');
   finished = painted;
   find('#keep').disabled = false;
+  return notices;
 });
 openStart();
 

@@ -68,8 +68,13 @@ onDraw(
       onProgress: progress(0, 1),
     });
     for await (const item of items) {
-      if (item.type === 'step') item.preview?.toCanvas(canvas);
-      else show(canvas, item.result.image, `${prompt}, seed ${item.result.seed}`);
+      if (item.type === 'step') {
+        item.preview?.toCanvas(canvas);
+        continue;
+      }
+      const { image, notices } = item.result;
+      show(canvas, image, `${prompt}, seed ${image.seed}`);
+      return notices;
     }
   },
   // Nothing is loaded before somebody chooses.

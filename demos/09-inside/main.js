@@ -18,8 +18,9 @@ onDraw(async ({ sd, settings, signal, progress }) => {
     onProgress: progress(0, 1),
   })) {
     if (item.type === 'result') {
-      show(final, item.result.image, 'What became of it');
-      continue;
+      const { image, notices } = item.result;
+      show(final, image, 'What became of it');
+      return notices;
     }
     const { preview, attention, timestep } = item;
     const found = mapsByWord(attention);

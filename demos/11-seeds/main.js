@@ -19,11 +19,14 @@ onDraw(async ({ sd, settings, signal, progress }) => {
   const { images } = await sd.generate({ ...same, count: COUNT, onProgress: progress(0, calls) });
   images.forEach((image, i) => show(seeds[i], image, `Seed ${image.seed}`));
 
+  let said;
   for (const [i, subseedStrength] of STRENGTHS.entries()) {
-    const { image } = await sd.generate({
+    const { image, notices } = await sd.generate({
       ...{ ...same, subseed: seed + 1000, subseedStrength },
       onProgress: progress(i + 1, calls),
     });
     show(variations[i], image, `${percent(subseedStrength, 0)} of seed ${seed + 1000}`);
+    said = notices;
   }
+  return said;
 });

@@ -48,8 +48,8 @@ export function openModel() {
  *   settings: Record<string, any>, the form's fields; numbers where they are numbers
  *   signal: AbortSignal,
  *   progress: (picture: number, of: number) => (progress: object) => void, for `onProgress`
- * }) => Promise<string | { instead: string } | void>} work what it returns is said when it is done, or
- *   instead of that
+ * }) => Promise<string[] | { instead: string } | void>} work the sentences it returns are said when it is
+ *   done, or one instead of that
  * @param {() => Promise<StableDiffusion>} open default: the demos' own model
  * @returns {() => Promise<void>} draws as the button does
  */
@@ -93,7 +93,7 @@ export function onDraw(work, open = openModel) {
       const said = await work({ sd, settings: read(form), signal, progress });
       if (run !== controller) return;
       const done = `Done in ${seconds(performance.now() - began)}.`;
-      say(said?.instead ?? [done, said].filter(Boolean).join(' '));
+      say(said?.instead ?? [done, ...(said ?? [])].join(' '));
     } catch (error) {
       // A newer run has taken over the page.
       if (run !== controller) return;

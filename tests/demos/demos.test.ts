@@ -1,12 +1,18 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import type { Page } from 'playwright-core';
 import { apart, DemoSite, done, draw, pictures } from './demo-page.ts';
 
 // Each demo draws what it is about; few steps, since it is the page that is tested.
 let site: DemoSite;
 before(async () => (site = await DemoSite.open(8210)));
 after(() => site.close());
+
+/** A prompt whose end the model does not see, of which there is a notice. */
+const UNTAKEN = `${'hills, '.repeat(40)}haze`;
+const tells = (page: Page): Promise<void> =>
+  page.locator('#status', { hasText: 'haze' }).waitFor({ timeout: 5000 });
 
 test('02: the negative prompt changes the picture, and without one nothing does', async () => {
   const page = await site.page('02-negative-prompt/?draw&steps=6&seed=11');
@@ -165,13 +171,16 @@ test('07: what is painted over changes, the rest stays; by mouse and by keyboard
   const [kept, painted] = await changes();
   assert.ok(painted > 1 && kept === 0, `${kept} ${painted}`);
 
+  await page.locator('[name=prompt]').fill(UNTAKEN);
+  await draw(page);
+  await tells(page);
   await page.getByRole('button', { name: 'Go on from the result' }).click();
   assert.deepEqual(await changes(), [0, 0]);
   await page.context().close();
 });
 
 test('08: a model by address and from a folder, kept and deleted; what is wrong is said', async () => {
-  const page = await site.page('08-your-checkpoint/?steps=2');
+  const page = await site.page(`08-your-checkpoint/?steps=2&prompt=${encodeURIComponent(UNTAKEN)}`);
   await page.getByText('Nothing yet.').waitFor();
   await page.locator('#draw').click();
   await page.locator('#status', { hasText: /^Open a model first/ }).waitFor();
@@ -192,6 +201,7 @@ test('08: a model by address and from a folder, kept and deleted; what is wrong 
   await page.locator('#engine', { hasText: 'made for 128 × 128' }).waitFor();
   await page.locator('#kept li', { hasText: 'landscapes/model/' }).waitFor();
   await draw(page);
+  await tells(page);
   assert.equal(await pictures(page, '#picture canvas'), 1);
 
   await page.getByRole('button', { name: /^Delete/ }).click();
@@ -264,6 +274,23 @@ test('11: seeds differ, and variations leave the first step by step', async () =
     `${near}`,
   );
   await page.context().close();
+});
+
+test('what could not be taken from a prompt is said', async () => {
+  for (const path of [
+    '02-negative-prompt/?steps=2',
+    '03-strength/?steps=5',
+    '04-steps/?row=1',
+    '05-samplers/?steps=2',
+    '06-guidance/?steps=4&row=1',
+    '09-inside/?steps=4',
+    '11-seeds/?steps=2',
+  ]) {
+    const page = await site.page(`${path}&prompt=${encodeURIComponent(UNTAKEN)}&draw`);
+    await done(page);
+    await tells(page);
+    await page.context().close();
+  }
 });
 
 test('the index names every demo, with a picture', async () => {
