@@ -67,28 +67,30 @@ for (const [what, damage, lost] of damages)
     assert.ok(blobs().length > 12 && logs().length > 0, 'the files were found');
     damage();
     server.answers.length = 0;
-    const page = await profile.start();
-    try {
-      const again = await importModel(page, request);
-      model.check(again);
+    let page = await profile.start();
+    const use = async (): Promise<{ milliseconds: number; notices: string[] }> => {
+      const report = await importModel(page, request);
+      model.check(report);
       const drawn = await draw(page, server.url('tiny/'));
       assert.ok(farthest(drawn.rgb, picture) <= 1);
+      return { ...report, notices: [...report.notices, ...drawn.notices] };
+    };
+    try {
+      const again = await use();
       const fetched = server.sent;
-      server.answers.length = 0;
-      let last = await importModel(page, request);
-      model.check(last);
-      await draw(page, server.url('tiny/'));
-      // In a quarter of runs Chromium throws the whole database away some time after it was opened with a
-      // log that was cut, in this run or between it and the next: it is then not there at all.
-      if (what.includes('index cut by') && server.answers.length > 0) {
-        server.answers.length = 0;
-        last = await importModel(page, request);
-        model.check(last);
-        await draw(page, server.url('tiny/'));
+      // LevelDB writes on after the half of a record where a log was cut (`reuse_logs`, DBImpl::RecoverLogFile),
+      // takes that for damage when it opens the database next, and Chromium then throws all of it away. It opens
+      // it once nobody has used it for a while, or now.
+      if (what.includes('index cut by')) {
+        await profile.stop();
+        page = await profile.start();
+        await use();
       }
+      server.answers.length = 0;
+      const last = await use();
       console.log(
         `${what}: ${fetched} of ${whole} bytes fetched in ${Math.round(again.milliseconds)} ms, then ${server.answers.length} requests; ` +
-          `notices: ${[...again.notices, ...drawn.notices, ...last.notices].join(' ') || 'none'}`,
+          `notices: ${[...again.notices, ...last.notices].join(' ') || 'none'}`,
       );
       assert.equal(server.answers.length, 0, 'the run after that makes no request');
       if (lost === 'some') assert.ok(fetched < whole, `${fetched} bytes fetched`);
