@@ -2,16 +2,15 @@ import { distance, frames, onDraw, percent, show } from '../shared/demo.js';
 
 const [without, withIt] = frames('#pictures', ['Without a negative prompt', 'With it']);
 
-onDraw(async ({ sd, settings, signal, progress }) => {
+onDraw(async ({ sd, settings, signal, progress, noted }) => {
   const { prompt, negativePrompt, seed, steps } = settings;
   const same = { prompt, seed, steps, guidanceScale: 5, signal };
 
-  const plain = await sd.generate({ ...same, onProgress: progress(0, 2) });
+  const plain = noted(await sd.generate({ ...same, onProgress: progress(0, 2) }));
   show(without, plain.image, 'Without a negative prompt');
 
-  const guided = await sd.generate({ ...same, negativePrompt, onProgress: progress(1, 2) });
+  const guided = noted(await sd.generate({ ...same, negativePrompt, onProgress: progress(1, 2) }));
   show(withIt, guided.image, negativePrompt ? `Away from “${negativePrompt}”` : 'With it');
 
-  const apart = percent(distance(plain.image, guided.image));
-  return [`The two differ by ${apart}.`, ...guided.notices];
+  return `The two differ by ${percent(distance(plain.image, guided.image))}.`;
 });

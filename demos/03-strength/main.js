@@ -14,7 +14,7 @@ const note = document.querySelector('#start-note');
 let chosen;
 let drawn;
 
-const draw = onDraw(async ({ sd, settings, signal, progress }) => {
+const draw = onDraw(async ({ sd, settings, signal, progress, noted }) => {
   const { prompt, strength, seed, steps } = settings;
   const own = { prompt: 'a red house in hills, autumn, noon', seed: 5, guidanceScale: 5 };
   drawn ??= (await sd.generate({ ...own, signal })).image;
@@ -23,18 +23,12 @@ const draw = onDraw(async ({ sd, settings, signal, progress }) => {
 
   const all = [strength, ...STRENGTHS];
   const same = { prompt, image: start, seed, steps, guidanceScale: 5, signal };
-  let said;
   for (const [i, value] of all.entries()) {
-    const { image, notices } = await sd.generate({
-      ...same,
-      strength: value,
-      onProgress: progress(i, all.length),
-    });
+    const options = { ...same, strength: value, onProgress: progress(i, all.length) };
+    const { image } = noted(await sd.generate(options));
     const away = percent(distance(start, image));
     show(i === 0 ? resultFrame : row[i - 1], image, `Strength ${value}: ${away} away`);
-    said = notices;
   }
-  return said;
 });
 
 // The slider answers at once; a run that is under way makes room.

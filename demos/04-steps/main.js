@@ -7,9 +7,8 @@ const STEPS = (new URLSearchParams(location.search).get('row') ?? '2,5,10,25,50'
 const captions = STEPS.map((steps) => `${steps} steps`);
 const canvases = frames('#pictures', captions);
 
-onDraw(async ({ sd, settings, signal, progress }) => {
+onDraw(async ({ sd, settings, signal, progress, noted }) => {
   const { prompt, seed, sampler } = settings;
-  let said;
   for (const [i, steps] of STEPS.entries()) {
     const items = sd.stream({
       ...{ prompt, seed, sampler, steps, guidanceScale: 5, signal },
@@ -18,11 +17,9 @@ onDraw(async ({ sd, settings, signal, progress }) => {
     for await (const item of items) {
       if (item.type === 'step') item.preview.toCanvas(canvases[i]);
       else {
-        const { image, timings, notices } = item.result;
+        const { image, timings } = noted(item.result);
         show(canvases[i], image, `${captions[i]}, ${seconds(timings.total)}`);
-        said = notices;
       }
     }
   }
-  return said;
 });

@@ -19,16 +19,12 @@ const SAMPLERS = [
 
 const canvases = frames('#pictures', SAMPLERS);
 
-onDraw(async ({ sd, settings, signal, progress }) => {
+onDraw(async ({ sd, settings, signal, progress, noted }) => {
   const { prompt, seed, steps } = settings;
-  let said;
   for (const [i, sampler] of SAMPLERS.entries()) {
-    const { image, timings, notices } = await sd.generate({
-      ...{ prompt, seed, steps, sampler, guidanceScale: 5, signal },
-      onProgress: progress(i, SAMPLERS.length),
-    });
+    const options = { prompt, seed, steps, sampler, guidanceScale: 5, signal };
+    const onProgress = progress(i, SAMPLERS.length);
+    const { image, timings } = noted(await sd.generate({ ...options, onProgress }));
     show(canvases[i], image, `${sampler}, ${seconds(timings.denoise)}`);
-    said = notices;
   }
-  return said;
 });

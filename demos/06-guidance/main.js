@@ -12,7 +12,7 @@ const scaled = frames(
 const at = document.querySelector('#at');
 let taken = [];
 
-onDraw(async ({ sd, settings, signal, progress }) => {
+onDraw(async ({ sd, settings, signal, progress, noted }) => {
   const { prompt, negativePrompt, seed, steps, guidanceScale } = settings;
   const same = { prompt, negativePrompt, seed, steps, signal };
   const pictures = 1 + SCALES.length;
@@ -26,6 +26,7 @@ onDraw(async ({ sd, settings, signal, progress }) => {
     ...{ ...same, guidanceScale, preview: 'vae', inspect: ['guidance'] },
     onProgress: progress(0, pictures),
   })) {
+    if (item.type === 'result') noted(item.result);
     if (item.type !== 'step') continue;
     const { conditioned, unconditioned, shape } = item.guidance;
     const difference = apart(conditioned.output, unconditioned.output, shape);
@@ -38,14 +39,11 @@ onDraw(async ({ sd, settings, signal, progress }) => {
   // Where there is most to see: the composition is being decided.
   showStep(Math.ceil(taken.length / 3));
 
-  let said;
   for (const [i, scale] of SCALES.entries()) {
     const options = { ...same, guidanceScale: scale, onProgress: progress(i + 1, pictures) };
-    const { image, notices } = await sd.generate(options);
+    const { image } = noted(await sd.generate(options));
     show(scaled[i], image, scale === 1 ? 'Scale 1: none' : `Scale ${scale}`);
-    said = notices;
   }
-  return said;
 });
 
 /** How much two predictions differ at each place: the root of the squares' sum over the channels. */

@@ -30,20 +30,20 @@ function openStart() {
   return (start = mine);
 }
 
-onDraw(async ({ sd, settings, signal, progress }) => {
+onDraw(async ({ sd, settings, signal, progress, noted }) => {
   const { prompt, seed, steps } = settings;
   const image = await openStart();
   if (brush.isEmpty) return { instead: 'Nothing is painted over yet: paint on the picture first.' };
-  const { image: painted, notices } = await sd.generate({
+  const options = {
     ...{ prompt, image, mask: brush.toMask(SIZE, SIZE) },
     // Blurs the edge of the mask, and lays what is kept back over the result.
     ...{ maskBlur: 2, seed, steps, guidanceScale: 5, signal },
     onProgress: progress(0, 1),
-  });
+  };
+  const { image: painted } = noted(await sd.generate(options));
   show(result, painted, 'The result');
   finished = painted;
   find('#keep').disabled = false;
-  return notices;
 });
 openStart();
 

@@ -60,7 +60,7 @@ function fail(error) {
 }
 
 onDraw(
-  async ({ sd, settings, signal, progress }) => {
+  async ({ sd, settings, signal, progress, noted }) => {
     if (!sd) return { instead: 'Open a model first.' };
     const { prompt, seed, steps, guidanceScale } = settings;
     const items = sd.stream({
@@ -68,13 +68,8 @@ onDraw(
       onProgress: progress(0, 1),
     });
     for await (const item of items) {
-      if (item.type === 'step') {
-        item.preview?.toCanvas(canvas);
-        continue;
-      }
-      const { image, notices } = item.result;
-      show(canvas, image, `${prompt}, seed ${image.seed}`);
-      return notices;
+      if (item.type === 'step') item.preview?.toCanvas(canvas);
+      else show(canvas, noted(item.result).image, `${prompt}, seed ${item.result.seed}`);
     }
   },
   // Nothing is loaded before somebody chooses.

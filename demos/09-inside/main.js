@@ -9,7 +9,7 @@ const [guess, final] = frames('#now', ['The picture it has in mind', 'What becom
 let taken = [];
 let words = [];
 
-onDraw(async ({ sd, settings, signal, progress }) => {
+onDraw(async ({ sd, settings, signal, progress, noted }) => {
   const { prompt, seed, steps, sampler } = settings;
   taken = [];
   for await (const item of sd.stream({
@@ -18,9 +18,8 @@ onDraw(async ({ sd, settings, signal, progress }) => {
     onProgress: progress(0, 1),
   })) {
     if (item.type === 'result') {
-      const { image, notices } = item.result;
-      show(final, image, 'What became of it');
-      return notices;
+      show(final, noted(item.result).image, 'What became of it');
+      continue;
     }
     const { preview, attention, timestep } = item;
     const found = mapsByWord(attention);

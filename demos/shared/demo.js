@@ -48,8 +48,9 @@ export function openModel() {
  *   settings: Record<string, any>, the form's fields; numbers where they are numbers
  *   signal: AbortSignal,
  *   progress: (picture: number, of: number) => (progress: object) => void, for `onProgress`
- * }) => Promise<string[] | { instead: string } | void>} work the sentences it returns are said when it is
- *   done, or one instead of that
+ *   noted: (result: GenerateResult) => GenerateResult, the same; its notices are said at the end
+ * }) => Promise<string | { instead: string } | void>} work what it returns is said when it is done, or
+ *   instead of that
  * @param {() => Promise<StableDiffusion>} open default: the demos' own model
  * @returns {() => Promise<void>} draws as the button does
  */
@@ -88,12 +89,18 @@ export function onDraw(work, open = openModel) {
     bar.removeAttribute('value');
     say('Drawing …');
     const began = performance.now();
+    // Pictures of one run share most of what there is to say.
+    const notices = new Set();
+    const noted = (result) => {
+      for (const notice of result.notices) notices.add(notice);
+      return result;
+    };
     try {
       const sd = await abortable(open(), signal);
-      const said = await work({ sd, settings: read(form), signal, progress });
+      const said = await work({ sd, settings: read(form), signal, progress, noted });
       if (run !== controller) return;
       const done = `Done in ${seconds(performance.now() - began)}.`;
-      say(said?.instead ?? [done, ...(said ?? [])].join(' '));
+      say(said?.instead ?? [done, said, ...notices].filter(Boolean).join(' '));
     } catch (error) {
       // A newer run has taken over the page.
       if (run !== controller) return;
